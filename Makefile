@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help install run test check serve bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: $(STAMP) ## set up .venv from the lock file (instant when nothing changed; PIP_ARGS=… goes to pip)
+
+$(STAMP): pyproject.toml requirements.lock
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet $(PIP_ARGS) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+run: install ## the whole chain on the default preset (PRESET=digits)
+	@$(BIN)/millrace run $(or $(PRESET),digits)
+
+test: install ## all tests
+	@$(BIN)/python -m pytest
+
+check: install ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+serve: install ## serve the champion of the default preset on this machine (PRESET=digits, PORT=8000)
+	@$(BIN)/millrace serve $(or $(PRESET),digits) --port $(or $(PORT),8000) --no-auth
+
+bench: install ## benchmarks beside a peer; a JSON line each
+	@$(BIN)/python -m tests.benchmarks
+
+clean: ## remove the environment, the data root and caches
+	rm -rf .venv .millrace .pytest_cache .ruff_cache .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

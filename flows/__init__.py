@@ -1,0 +1,1 @@
+"""When things run: flows, their settings, presets and the command."""

@@ -1,0 +1,117 @@
+"""The `millrace` command: arguments, exit codes, and which part of the house answers. Heavy imports wait until they are needed.
+
+Exit codes: 0 done, 1 failed, 2 misuse, 3 the gate said reject or hold.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from storage.errors import ConfigError, MillraceError
+
+DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return _dispatch(arguments)
+    except ConfigError as error:
+        return _fail(arguments, error, MISUSE)
+    except MillraceError as error:
+        return _fail(arguments, error, FAILED)
+    except KeyboardInterrupt:
+        print("\nmillrace: stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="millrace", description="From data in a bucket to a served model.")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_registry(commands)
+    _add_serving(commands)
+    verify = _command(commands, "verify", "check every stored byte against its digest")
+    verify.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return top
+
+
+def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "--storage", metavar="URL", default="", help="folder or s3://bucket/prefix (default: .millrace/store)"
+    )
+    command.set_defaults(parser=command)
+    return command
+
+
+def _add_run(commands) -> None:
+    run = _command(commands, "run", "run the whole chain: prepare, train, compress, evaluate, release")
+    run.add_argument("preset", nargs="?", metavar="PRESET", help="a preset's name; see `millrace presets`")
+    run.add_argument("--config", metavar="FILE", help="a YAML file with a whole or partial configuration")
+    run.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change one nested value: --set train.epochs=3"
+    )
+    run.add_argument("--cluster", metavar="WHERE", help="local, cuda, kubernetes, or a Dask scheduler's address")
+    run.add_argument("--json", action="store_true", help="one JSON object on stdout, logs on stderr")
+    presets = commands.add_parser("presets", help="list the presets", description="List the presets.")
+    presets.add_argument("--show", metavar="PRESET", help="print one preset's whole configuration as YAML")
+
+
+def _add_registry(commands) -> None:
+    models = _command(commands, "models", "list the released models, or one model's versions")
+    models.add_argument("name", nargs="?", metavar="NAME")
+    models.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    promote = _command(commands, "promote", "point a model's alias at a version")
+    promote.add_argument("name", metavar="NAME")
+    promote.add_argument("version", metavar="VERSION", type=int)
+    promote.add_argument("--alias", default="champion")
+    rollback = _command(commands, "rollback", "point a model's alias back at the version before")
+    rollback.add_argument("name", metavar="NAME")
+    rollback.add_argument("--alias", default="champion")
+
+
+def _add_serving(commands) -> None:
+    predict = _command(commands, "predict", "predict the items of a file with a released model")
+    predict.add_argument("name", metavar="NAME")
+    predict.add_argument(
+        "--input", metavar="FILE", required=True, help="JSON list, JSON lines or CSV; - for standard input"
+    )
+    predict.add_argument("--alias", default="champion")
+    serve = _command(commands, "serve", "serve a released model over HTTP, following its alias")
+    serve.add_argument("name", metavar="NAME")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--alias", default="champion")
+    serve.add_argument(
+        "--keys", metavar="FILE", help="file of hashed API keys; make one with python -m tasks.service.keys"
+    )
+    serve.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.command == "run":
+        from flows.cli_run import run_pipeline
+
+        return run_pipeline(arguments)
+    from flows import cli_models
+
+    return getattr(cli_models, arguments.command)(arguments)
+
+
+def _fail(arguments: argparse.Namespace, error: MillraceError, code: int) -> int:
+    if arguments.debug:
+        raise error
+    print(f"millrace: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""The commands about released models and the store: presets, models, promote, rollback, predict, serve, verify."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from storage.errors import ConfigError
+from storage.root import default_storage
+
+
+def presets(arguments: argparse.Namespace) -> int:
+    """List the presets, or show one as YAML."""
+    from flows.presets import PRESETS, preset_config
+    from flows.settings import dump_config
+
+    if arguments.show:
+        sys.stdout.write(dump_config(preset_config(arguments.show)))
+        return 0
+    for name, preset in PRESETS.items():
+        first_line = (preset.__doc__ or "").strip().splitlines()[0]
+        sys.stdout.write(f"{name:<16} {first_line}\n")
+    return 0
+
+
+def models(arguments: argparse.Namespace) -> int:
+    """List models, or the versions of one."""
+    from storage.registry import open_registry
+
+    registry = open_registry(_storage(arguments))
+    names = [arguments.name] if arguments.name else registry.names()
+    listing = {name: _versions(registry, name) for name in names}
+    if arguments.json:
+        sys.stdout.write(json.dumps(listing) + "\n")
+        return 0
+    if not listing:
+        sys.stdout.write("no model yet; make one with: millrace run digits\n")
+    for name, versions in listing.items():
+        sys.stdout.write(f"{name}\n")
+        for version in versions:
+            marks = ", ".join([*version["aliases"], *(["rolled back"] if version["rolled_back"] else [])])
+            sys.stdout.write(
+                f"  version {version['version']:<4} {version['registered']}  {version['artifact'][:12]}  {marks}\n"
+            )
+    return 0
+
+
+def promote(arguments: argparse.Namespace) -> int:
+    """Point the alias at a version, by hand."""
+    from storage.registry import open_registry
+
+    registry = open_registry(_storage(arguments))
+    registry.promote(arguments.name, arguments.version, arguments.alias, reason="by hand", automatic=False)
+    sys.stdout.write(f"{arguments.name}: {arguments.alias} is version {arguments.version}\n")
+    return 0
+
+
+def rollback(arguments: argparse.Namespace) -> int:
+    """Point the alias at the version before."""
+    from storage.registry import open_registry
+
+    version = open_registry(_storage(arguments)).rollback(arguments.name, arguments.alias)
+    sys.stdout.write(f"{arguments.name}: {arguments.alias} is version {version.number} again\n")
+    return 0
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict a file's items; one JSON line each."""
+    from storage.registry import open_registry
+    from tasks.inference.releases import open_release
+
+    items = read_items(arguments.input)
+    storage = _storage(arguments)
+    _, predictor, _ = open_release(open_registry(storage), arguments.name, alias=arguments.alias)
+    predictions, outputs = predictor.predict(predictor.parse(items))
+    for prediction, output in zip(predictions, outputs, strict=True):
+        line: dict[str, Any] = {"prediction": prediction}
+        if predictor.classes:
+            line["probabilities"] = {
+                str(name): round(float(share), 6) for name, share in zip(predictor.classes, output, strict=True)
+            }
+        sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Become the prediction service."""
+    from tasks.service.__main__ import main as serve_main
+
+    argv = ["--storage", _storage(arguments), "--model", arguments.name, "--alias", arguments.alias]
+    argv += ["--host", arguments.host, "--port", str(arguments.port)]
+    argv += ["--keys", arguments.keys] if arguments.keys else []
+    argv += ["--no-auth"] if arguments.no_auth else []
+    return serve_main(argv) or 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Check every stored byte; 1 where something is wrong."""
+    from storage.objects import open_store
+    from storage.signing import open_keyring
+    from storage.verification import verify_store
+
+    storage = _storage(arguments)
+    store = open_store(storage)
+    report = verify_store(store, open_keyring(store.url))
+    if arguments.json:
+        sys.stdout.write(json.dumps(report.to_json()) + "\n")
+    else:
+        for problem in report.problems:
+            sys.stdout.write(f"{problem}\n")
+        sys.stdout.write(f"{report.objects} objects, {report.bytes / 1e6:.1f} MB in {store.url}: ")
+        sys.stdout.write(
+            "all whole\n"
+            if not report.problems
+            else f"{len(report.problems)} wrong; run the pipeline again: damaged steps are recomputed\n"
+        )
+    return 1 if report.problems else 0
+
+
+def read_items(path: str) -> list[Any]:
+    """Items from a JSON list, JSON lines, or CSV file. Raises ConfigError naming file and line."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"input {path}: cannot be read: {error}; give a JSON, JSON lines or CSV file in UTF-8"
+        ) from None
+    if path.endswith(".csv"):
+        return _items_from_csv(text)
+    try:
+        if text.lstrip().startswith("["):
+            return json.loads(text)
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"input {path}: line {error.lineno}: {error.msg}; wanted a JSON list, or one JSON value a line"
+        ) from None
+
+
+def _items_from_csv(text: str) -> list[dict[str, Any]]:
+    import csv
+
+    return [dict(row) for row in csv.DictReader(text.splitlines())]
+
+
+def _versions(registry: Any, name: str) -> list[dict[str, Any]]:
+    rolled_back = registry.rolled_back(name)
+    aliases = registry.aliases(name)
+    return [
+        {
+            "version": version.number,
+            "registered": datetime.fromtimestamp(version.time, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "artifact": version.artifact,
+            "release": version.release,
+            "aliases": [alias for alias, number in aliases.items() if number == version.number],
+            "rolled_back": version.artifact in rolled_back,
+        }
+        for version in registry.versions(name)
+    ]
+
+
+def _storage(arguments: argparse.Namespace) -> str:
+    return arguments.storage or default_storage()

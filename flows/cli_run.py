@@ -1,0 +1,54 @@
+"""`millrace run`: start the pipeline by hand, show how far it is, print the summary."""
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from flows.settings import load_config, parse_override, resolve
+from storage.root import data_root
+
+
+def run_pipeline(arguments: argparse.Namespace) -> int:
+    """Run the configured pipeline in this process; the exit code by its verdict."""
+    overrides = dict(parse_override(text) for text in arguments.set)
+    if arguments.storage:
+        overrides["storage.url"] = arguments.storage
+    if arguments.cluster:
+        overrides["cluster.address"] = arguments.cluster
+    config = resolve(arguments.preset, load_config(arguments.config) if arguments.config else None, overrides)
+    prepare_environment()
+    from flows.display import Display
+    from flows.pipeline import pipeline
+
+    with Display(sys.stderr):
+        state = pipeline(config=config.model_dump(mode="json"), return_state=True)
+    summary = state.result()
+    _show(summary, as_json=arguments.json)
+    return 0 if summary["verdict"]["decision"] == "promote" else 3
+
+
+def prepare_environment() -> None:
+    """Keep everything in the data root, Prefect's home included, and Prefect quiet and offline; the user's settings win."""
+    root = data_root()
+    root.mkdir(parents=True, exist_ok=True)
+    os.environ["MILLRACE_ROOT"] = str(root)
+    for name, value in {
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _show(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary))
+        return
+    from tasks.report.terminal import print_summary
+
+    print_summary(summary)

@@ -1,0 +1,69 @@
+"""Live progress for people: one line that changes on a terminal, plain lines where the output is piped."""
+
+import sys
+import time
+from typing import Any, TextIO
+
+from tasks.progress import Event, describe, listen
+
+PLAIN_EVERY_SECONDS = 5.0
+
+
+class Display:
+    """Shows progress events while it is open. Use it as a context manager."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._live = None
+        self._last_plain: dict[str, float] = {}
+
+    def __enter__(self) -> "Display":
+        if self._stream.isatty():
+            from rich.console import Console
+            from rich.status import Status
+
+            self._live = Status("starting", console=Console(file=self._stream), spinner="dots")
+            self._live.start()
+        else:
+            self._write("starting")
+        self._stop = listen(self._on_event)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        self._stop()
+        if self._live:
+            self._live.stop()
+
+    def _on_event(self, event: Event) -> None:
+        kind = event.get("event")
+        if kind in ("computed", "cached"):
+            mark = "✓" if kind == "computed" else "="
+            self._write(f"{mark} {event['stage']:<28} {kind:<9} {event['seconds']:7.1f} s")
+        elif self._live:
+            self._live.update(_without_markup(describe(event)))
+        elif self._is_due(event):
+            self._write(f"  {describe(event)}")
+
+    def _is_due(self, event: Event) -> bool:
+        """Piped output gets what matters, and progress at most every few seconds a stage."""
+        stage, now = event["stage"], time.monotonic()
+        if (
+            event.get("event") in (None, "progress")
+            and now - self._last_plain.get(stage, -PLAIN_EVERY_SECONDS) < PLAIN_EVERY_SECONDS
+        ):
+            return False
+        self._last_plain[stage] = now
+        return True
+
+    def _write(self, line: str) -> None:
+        if self._live:
+            self._live.console.print(line, markup=False, highlight=False)
+        else:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+
+def _without_markup(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

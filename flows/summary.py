@@ -1,0 +1,144 @@
+"""A run's end: its summary (what `--json` prints), its report, and its manifest on the object store, which is the record."""
+
+import json
+import platform
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from storage.blobs import put_blob, read_blob
+from storage.manifests import read_manifest
+from storage.objects import open_store
+from storage.registry import open_registry
+from storage.runs import put_run
+from tasks.frames.quarantine import read_quarantine
+from tasks.report.page import render
+
+from flows.prepare_data import Prepared
+from flows.running import Run
+from infra.machine import processor
+from storage.refs import ModelRef
+from storage.root import data_root
+from tasks.judgement import Judgement
+from tasks.results import read_latency, read_meta, read_scores
+
+QUARANTINE_SHOWN = 20
+
+
+def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgement) -> dict[str, Any]:
+    """Write report and run manifest; the summary."""
+    report_path = data_root() / "reports" / f"{run.run_id}.html"
+    summary = {
+        "run_id": run.run_id,
+        "pipeline": run.config.name,
+        "steps": [{name: value for name, value in asdict(entry).items() if name != "output"} for entry in run.steps],
+        "data": _data(prepared),
+        "metrics": read_scores(judgement.scores)["test"]["metrics"],
+        "compression": _compression(judgement),
+        "verdict": {"decision": judgement.verdict.decision, "reasons": list(judgement.verdict.reasons)},
+        "release": _release(run, judgement),
+        "report": str(report_path),
+    }
+    store = open_store(run.storage)
+    html = render(_view(run, summary, prepared, model, judgement)).encode()
+    report_path.parent.mkdir(parents=True, exist_ok=True)
+    report_path.write_bytes(html)
+    blob = put_blob(store, html, ".html")
+    record = {"summary": summary, "config": run.settings(), "started": run.started, "finished": time.time()}
+    put_run(store, run.run_id, {**record, "steps": [asdict(entry) for entry in run.steps], "report": asdict(blob)})
+    return summary
+
+
+def _data(prepared: Prepared) -> dict[str, Any]:
+    meta = read_meta(prepared.dataset)
+    counts = {name: meta[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
+    return {"digest": prepared.dataset.digest, **counts}
+
+
+def _compression(judgement: Judgement) -> dict[str, Any]:
+    before, after = _model_bytes(judgement, "fp32"), _model_bytes(judgement, judgement.choice.name)
+    ratios = _ratios(judgement, judgement.choice.name)
+    return {
+        "recipe": judgement.choice.name,
+        "model_bytes_before": before,
+        "model_bytes_after": after,
+        "size_ratio": round(before / after, 3),
+        "latency_ratio_b1": ratios["b1"],
+        "latency_ratio_b32": ratios["b32"],
+    }
+
+
+def _release(run: Run, judgement: Judgement) -> dict[str, Any]:
+    alias = run.config.release.alias
+    serving = open_registry(run.storage).alias(run.config.name, alias)
+    released = serving if serving and serving.artifact == judgement.artifact.digest else None
+    return {
+        "model": run.config.name,
+        "version": released.number if released else None,
+        "alias": alias if released else None,
+        "digest": judgement.artifact.digest,
+    }
+
+
+def _view(
+    run: Run, summary: dict[str, Any], prepared: Prepared, model: ModelRef, judgement: Judgement
+) -> dict[str, Any]:
+    """Everything that the report shows."""
+    store = open_store(run.storage)
+    history = json.loads(read_blob(store, read_manifest(store, model.digest).files["history.json"]))
+    scores = read_scores(judgement.scores)
+    golden = _example_item(run)
+    return {
+        "summary": summary,
+        "config": run.settings(),
+        "dataset": read_meta(prepared.dataset),
+        "quarantine": read_quarantine(store, prepared.dataset.digest, QUARANTINE_SHOWN),
+        "history": history,
+        "confusion": scores["test"].get("confusion"),
+        "candidates": [_candidate(judgement, name) for name in judgement.everyone],
+        "lineage": [
+            {"step": e.name, "key": e.key, "output": e.output, "state": e.state, "seconds": e.seconds}
+            for e in run.steps
+        ],
+        "serve": golden,
+        "started": datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": f"{processor()}, Python {platform.python_version()}",
+    }
+
+
+def _candidate(judgement: Judgement, name: str) -> dict[str, Any]:
+    metrics = read_scores(judgement.all_scores[name])["test"]["metrics"][judgement.metric]
+    ratios = _ratios(judgement, name)
+    return {
+        "name": name,
+        "bytes": _model_bytes(judgement, name),
+        "latency_ratio_b1": ratios["b1"],
+        "latency_ratio_b32": ratios["b32"],
+        "metric": judgement.metric,
+        **{key: metrics[key] for key in ("value", "low", "high")},
+        "chosen": name == judgement.choice.name,
+        "why": judgement.choice.why.get(name, ""),
+    }
+
+
+def _model_bytes(judgement: Judgement, name: str) -> int:
+    artifact = judgement.everyone[name]
+    return read_manifest(open_store(artifact.uri), artifact.digest).files["model.onnx"].size
+
+
+def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
+    if name == "fp32":
+        return {"b1": 1.0, "b32": 1.0}
+    measured = read_latency(judgement.latency)[name]
+    return {batch: round(measured[batch]["ratio"], 3) for batch in ("b1", "b32")}
+
+
+def _example_item(run: Run) -> dict[str, Any]:
+    store, name = open_store(run.storage), run.config.name
+    serving = open_registry(run.storage).alias(name, run.config.release.alias)
+    item: Any = None
+    if serving:
+        release = read_manifest(store, serving.release)
+        item = json.loads(read_blob(store, release.files["golden.json"]))["items"][0]
+    return {"model": name, "command": f"millrace serve {name} --no-auth", "item": item}

@@ -1,0 +1,1 @@
+"""On what things run: Dask clusters, child processes, what this machine is."""

@@ -1,0 +1,1 @@
+"""Where things last: object store, blobs, manifests, refs, registry, step records, keys, signatures, errors."""

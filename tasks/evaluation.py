@@ -1,0 +1,67 @@
+"""Stage evaluate: an artifact's own scores (cached), its latency (a side record), and the decisions made afresh each run."""
+
+import json
+from typing import Any
+
+import numpy as np
+from prefect.logging import get_run_logger
+from storage.manifests import fetch_files, put_files, read_manifest
+from storage.objects import ObjectStore, open_store
+
+from storage.refs import ArtifactRef, FeaturesRef, LatencyRef, ScoresRef
+from storage.root import scratch_folder
+from tasks.inference.latency import measure as measure_latency
+from tasks.inference.predictor import Predictor
+from tasks.policies import step
+from tasks.progress import reporter
+from tasks.results import SCORED_SPLITS
+from tasks.scoring.metrics import score as score_outputs
+
+
+@step("score")
+def score(
+    artifact: ArtifactRef, features: FeaturesRef, confidence: float, resamples: int, seed: int, storage: str
+) -> ScoresRef:
+    """Outputs and metrics of what ships, on the validation and test rows."""
+    store = open_store(storage)
+    predictor = Predictor.load(fetch_files(store, read_manifest(store, artifact.digest)))
+    arrays, scores = fetch_files(store, read_manifest(store, features.digest)), {}
+    with scratch_folder("score") as folder:
+        files: dict[str, Any] = {}
+        for split in SCORED_SPLITS:
+            rows, targets = np.load(arrays[f"{split}/x.npy"], mmap_mode="r"), np.load(arrays[f"{split}/y.npy"])
+            outputs = predictor.outputs(rows)
+            result = score_outputs(
+                predictor.transforms.task,
+                predictor.classes,
+                targets,
+                outputs,
+                confidence=confidence,
+                resamples=resamples,
+                seed=seed,
+                target_scale=predictor.transforms.target_scale,
+            )
+            scores[split] = result.to_json()
+            files[f"{split}.npy"] = folder / f"{split}.npy"
+            np.save(files[f"{split}.npy"], outputs.astype(np.float32))
+        files["scores.json"] = json.dumps(scores, sort_keys=True).encode()
+        meta = {"artifact": artifact.digest, "features": features.digest}
+        return ScoresRef(storage, put_files(store, "scores", files, meta))
+
+
+@step("measure")
+def measure(
+    artifacts: dict[str, ArtifactRef], baseline: ArtifactRef, features: FeaturesRef, processor: str, storage: str
+) -> LatencyRef:
+    """Latencies of the artifacts beside the fp32 baseline, interleaved, at batch 1 and 32, on this `processor`."""
+    store, report = open_store(storage), reporter("measure", get_run_logger())
+    arrays = fetch_files(store, read_manifest(store, features.digest), ["validation/x.npy"])
+    models = {name: _onnx(store, artifact) for name, artifact in artifacts.items()}
+    report({"event": "start", "candidates": len(models)})
+    ratios = measure_latency(models, _onnx(store, baseline), np.load(arrays["validation/x.npy"], mmap_mode="r"))
+    content = json.dumps(ratios, sort_keys=True).encode()
+    return LatencyRef(storage, put_files(store, "latency", {"latency.json": content}, {"processor": processor}))
+
+
+def _onnx(store: ObjectStore, artifact: ArtifactRef) -> Any:
+    return fetch_files(store, read_manifest(store, artifact.digest), ["model.onnx"])["model.onnx"]

@@ -1,0 +1,67 @@
+"""JSON lines: where rows lie, and their values. A line that is no JSON object is refused."""
+
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.streams import Entry, open_entry, skip
+from tasks.sections import DataSection
+
+
+def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
+    """No column names (each line has its own), and the rows in marks of `data.shard_rows`. Blank lines are no rows."""
+    marks: list[Mark] = []
+    offset = start = row = 0
+    for line in stream:
+        offset += len(line)
+        row += bool(line.strip())
+        if row and row % section.shard_rows == 0 and line.strip():
+            marks.append(Mark(row - section.shard_rows, row, start, offset - start))
+            start = offset
+    if row % section.shard_rows:
+        marks.append(Mark(row - row % section.shard_rows, row, start, offset - start))
+    return [], marks
+
+
+def read(entry: Entry, part: Mark) -> Raw:
+    """The rows of `part`: all values as text, whatever JSON type they have; a key that a line lacks is null."""
+    with open_entry(entry) as stream:
+        skip(stream, part.offset)
+        lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
+    refused: list[Refusal] = []
+    kept: list[tuple[int, dict[str, Any]]] = []
+    for number, line in enumerate(lines, part.start + 1):
+        row = _parse(entry.name, number, line)
+        if isinstance(row, Refusal):
+            refused.append(row)
+        else:
+            kept.append((number, row))
+    names = sorted({name for _, row in kept for name in row})
+    table = pa.table({name: pa.array([_text(row.get(name)) for _, row in kept], pa.string()) for name in names})
+    if not names:
+        table = pa.table({"_": pa.nulls(len(kept), pa.string())})
+    return Raw(with_origin(table, entry.name, [number for number, _ in kept]), refused)
+
+
+def _parse(file: str, number: int, line: bytes) -> Refusal | dict[str, Any]:
+    text = decode(line)
+    if text is None:
+        return Refusal(file, number, "encoding", "not UTF-8 text; convert the file to UTF-8", cut(line.decode("latin-1")))
+    try:
+        row = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        return Refusal(file, number, "json", f"not JSON: {error}", cut(text))
+    if not isinstance(row, dict):
+        return Refusal(file, number, "json", f"found a JSON {type(row).__name__}, wanted an object", cut(text))
+    bad = next((name for name, value in row.items() if isinstance(value, str) and "\0" in value), None)
+    if bad is not None:
+        return Refusal(file, number, "encoding", f"column {bad!r}: a NUL in the text", cut(text))
+    return row
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return orjson.dumps(value).decode()

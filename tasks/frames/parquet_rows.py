@@ -1,0 +1,44 @@
+"""Parquet: rows by number, with the types they have."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import SchemaError
+from tasks.frames.raw import FILE, ROW, Raw, with_origin
+from tasks.frames.streams import Entry, open_entry
+
+
+def count_rows(entry: Entry) -> int:
+    """Rows, from the file's footer."""
+    with _opened(entry) as file:
+        return file.metadata.num_rows
+
+
+def read(entry: Entry, start: int, stop: int) -> Raw:
+    """Rows `start` to `stop`; reads only the row groups that hold them."""
+    with _opened(entry) as file:
+        groups, first, before = [], 0, 0
+        for index in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(index).num_rows
+            if before < stop and before + rows > start:
+                first = before if not groups else first
+                groups.append(index)
+            before += rows
+        table = file.read_row_groups(groups).slice(start - first, stop - start)
+    table = table.drop_columns([name for name in (FILE, ROW) if name in table.column_names]).replace_schema_metadata(None)
+    return Raw(with_origin(table, entry.name, list(range(start + 1, stop + 1))))
+
+
+@contextmanager
+def _opened(entry: Entry) -> Iterator[pq.ParquetFile]:
+    with open_entry(entry) as stream:
+        # Parquet is read from its end: what is no seekable file is taken into memory
+        source = stream if stream.seekable() and not entry.member else io.BytesIO(stream.read())
+        try:
+            yield pq.ParquetFile(source)
+        except pa.ArrowInvalid as error:
+            raise SchemaError(f"{entry.name}: is no readable Parquet file ({error}); write it again") from error

@@ -1,0 +1,68 @@
+"""Planning: which rows make which shard. A shard's boundaries depend on its file and `data.shard_rows` alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tasks.frames import delimited, idx, jsonlines, parquet_rows, sklearn_sets
+from tasks.frames.sources import Group
+from tasks.frames.streams import Entry, open_entry
+from tasks.sections import DataSection
+
+MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `start` to `stop` of one entry (or of a text group), read and checked as one shard.
+
+    `offset`, `length`: where those rows lie in the decompressed bytes of a CSV, TSV or JSON lines file. `header`: its columns.
+    `url`, `pattern`: for text folders in an archive, instead of `entries`.
+    """
+
+    format: str
+    split: str
+    entries: tuple[Entry, ...]
+    start: int
+    stop: int
+    offset: int = 0
+    length: int = 0
+    header: tuple[str, ...] = ()
+    url: str = ""
+    pattern: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.entries[0].name if self.entries else self.url.rsplit("/", 1)[-1]
+
+
+def plan_group(section: DataSection, group: Group) -> list[Piece]:
+    """The pieces of `group`. Reads CSV, TSV and JSON lines once to find their rows; of other formats only counts."""
+    if group.format == "text_folders":
+        return list(_text_pieces(group, section.shard_rows))
+    whole = Piece(group.format, group.split, group.entries, 0, 0)
+    if group.format in MARKERS:
+        return _marked(section, whole, group.entries[0])
+    rows = _count(group.format, group.entries[0])
+    return [replace(whole, start=a, stop=min(a + section.shard_rows, rows)) for a in range(0, rows, section.shard_rows)]
+
+
+def _count(format: str, entry: Entry) -> int:
+    if format == "sklearn":
+        return sklearn_sets.count_rows(entry.name)
+    return idx.count_rows(entry) if format == "idx" else parquet_rows.count_rows(entry)
+
+
+def _marked(section: DataSection, whole: Piece, entry: Entry) -> list[Piece]:
+    with open_entry(entry) as stream:
+        header, marks = MARKERS[whole.format].mark(stream, section, whole.format, entry.name)
+    return [
+        replace(whole, start=m.start, stop=m.stop, offset=m.offset, length=m.length, header=tuple(header)) for m in marks
+    ]
+
+
+def _text_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
+    for start in range(0, len(group.entries), shard_rows):
+        stop = min(start + shard_rows, len(group.entries))
+        entries: tuple[Any, ...] = () if group.url else group.entries[start:stop]
+        yield Piece(group.format, group.split, entries, start, stop, url=group.url, pattern=group.pattern)

@@ -1,0 +1,57 @@
+"""Rows as read: the columns of those that could be taken apart, and the refusals of those that could not."""
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+FILE, ROW = "_file", "_row"
+RAW_LIMIT = 2000
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A row that is not taken: where it came from, the rule it broke, the reason for people, and its raw text."""
+
+    file: str
+    row: int
+    rule: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Rows `start` to `stop` of a file of lines, and where they lie in its decompressed bytes."""
+
+    start: int
+    stop: int
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Raw:
+    """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1); `refused`: the other rows."""
+
+    table: pa.Table
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def with_origin(table: pa.Table, file: str, rows: list[int]) -> pa.Table:
+    """`table` with its origin columns, all rows from one file."""
+    table = table.append_column(FILE, pa.array([file] * table.num_rows, pa.string()))
+    return table.append_column(ROW, pa.array(rows, pa.int64()))
+
+
+def cut(text: str) -> str:
+    """`text`, at most RAW_LIMIT characters of it."""
+    return text if len(text) <= RAW_LIMIT else text[:RAW_LIMIT] + "…"
+
+
+def decode(content: bytes) -> str | None:
+    """`content` as text, or None where it is not UTF-8 or holds a NUL."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

@@ -1,0 +1,161 @@
+"""Opening what rows come from: any fsspec URL, decompressed by its suffix, and members of tar and zip archives."""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import fsspec.core
+import fsspec.utils
+import zstandard
+
+from storage.errors import NotFound, SchemaError, StorageUnavailable
+
+DECOMPRESS: dict[str, Callable[[Any], Any]] = {
+    ".gz": lambda raw: gzip.open(raw, "rb"),
+    ".bz2": lambda raw: bz2.open(raw, "rb"),
+    ".xz": lambda raw: lzma.open(raw, "rb"),
+    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True),
+}
+TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
+ZIP = re.compile(r"\.zip$", re.IGNORECASE)
+SHORT_TAR = {".tgz": ".gz", ".tbz": ".bz2", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
+DAMAGED = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, or a member of an archive. `name` is its origin: the same on every machine."""
+
+    url: str
+    member: str
+    name: str
+
+
+def is_archive(url: str) -> bool:
+    """Whether the name says tar (of any compression) or zip."""
+    return bool(TAR.search(url) or ZIP.search(url))
+
+
+def plain_name(name: str) -> str:
+    """`name` without a compression suffix, in lower case."""
+    lower = name.lower()
+    return next((lower.removesuffix(suffix) for suffix in DECOMPRESS if lower.endswith(suffix)), lower)
+
+
+@contextmanager
+def open_entry(entry: Entry) -> Iterator[Any]:
+    """The decompressed bytes of `entry` as a stream that can at least be read forwards."""
+    with reading(entry.name):
+        if entry.member:
+            with _open_member(entry) as stream:
+                yield decompressed(stream, entry.member)
+        else:
+            with fsspec.open(entry.url, "rb") as raw:
+                yield decompressed(raw, entry.url)
+
+
+def list_members(url: str, pattern: str) -> list[str]:
+    """Names of the archive's files that match the glob `pattern` (empty: all that are not hidden), in the archive's order."""
+    return [name for name, _ in _members(url, pattern, read=False)]
+
+
+def read_members(url: str, pattern: str, start: int, stop: int) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the matching members number `start` to `stop` of `list_members`, in one pass over the archive."""
+    for index, (name, content) in enumerate(_members(url, pattern, read=True)):
+        if index >= stop:
+            return
+        if index >= start:
+            yield name, content()
+
+
+def decompressed(raw: Any, name: str) -> Any:
+    """`raw` read through the decompressor that the suffix of `name` asks for."""
+    lower = name.lower()
+    opener = next((opener for suffix, opener in DECOMPRESS.items() if lower.endswith(suffix)), None)
+    return opener(raw) if opener else raw
+
+
+def skip(stream: Any, count: int) -> None:
+    """Move `count` bytes forward from the start, by seeking where the stream can."""
+    if count and stream.seekable():
+        stream.seek(count)
+        return
+    while count > 0:
+        block = stream.read(min(count, 1 << 20))
+        if not block:
+            raise EOFError("the file is shorter than when it was planned")
+        count -= len(block)
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what can go wrong while `name` is read into errors of this project."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise SchemaError(f"{name}: cannot be unpacked ({error or type(error).__name__}); fetch it again") from error
+    except FileNotFoundError as error:
+        raise NotFound(f"{name}: no such file ({error}); check data.sources and data.root") from error
+    except (ConnectionError, TimeoutError) as error:
+        raise StorageUnavailable(f"{name}: the source did not answer ({error}); it will be tried again") from error
+
+
+def glob_matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a member's name matches: `*` stays in one folder, `**` does not. Hidden and __MACOSX members match no empty pattern."""
+    if not pattern:
+        return lambda name: not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    regex = re.compile(fsspec.utils.glob_translate(pattern))
+    return lambda name: bool(regex.match(name))
+
+
+def _members(url: str, pattern: str, *, read: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    matches = glob_matcher(pattern)
+    with reading(url.rsplit("/", 1)[-1]), fsspec.open(url, "rb") as raw:
+        if ZIP.search(url):
+            with zipfile.ZipFile(raw) as archive:  # pyright: ignore[reportArgumentType]
+                for info in archive.infolist():
+                    if not info.is_dir() and matches(info.filename):
+                        yield info.filename, lambda info=info: archive.read(info)
+            return
+        with tarfile.open(fileobj=_tar_stream(raw, url), mode="r|") as archive:
+            for info in archive:
+                name = info.name.removeprefix("./")
+                if info.isfile() and matches(name):
+                    yield name, lambda info=info: _tar_read(archive, info)
+                archive.members = []  # pyright: ignore[reportAttributeAccessIssue]  # else every header stays in memory
+
+
+def _tar_read(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    member = archive.extractfile(info)
+    return member.read() if member else b""
+
+
+def _tar_stream(raw: Any, url: str) -> Any:
+    lower = url.lower()
+    short = next((suffix for ending, suffix in SHORT_TAR.items() if lower.endswith(ending)), "")
+    return decompressed(raw, short or lower)
+
+
+@contextmanager
+def _open_member(entry: Entry) -> Iterator[Any]:
+    with fsspec.open(entry.url, "rb") as raw:
+        if ZIP.search(entry.url):
+            with zipfile.ZipFile(raw) as archive, archive.open(entry.member) as stream:  # pyright: ignore[reportArgumentType]
+                yield stream
+            return
+        with tarfile.open(fileobj=_tar_stream(raw, entry.url), mode="r|") as archive:
+            for info in archive:
+                if info.name.removeprefix("./") == entry.member and info.isfile():
+                    yield io.BufferedReader(archive.extractfile(info))  # pyright: ignore[reportArgumentType]
+                    return
+    raise NotFound(f"{entry.name}: no such member; check data.sources.members")

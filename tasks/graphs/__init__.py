@@ -1,0 +1,1 @@
+"""ONNX graphs: made canonical, counted, truncated, quantised. Neither torch nor scikit-learn."""

@@ -1,0 +1,101 @@
+"""Stage release: parity in a fresh process, signature, version, the real server tried; only then the alias moves.
+
+A failure anywhere leaves the alias, and so the old champion, where it is.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from infra.launcher import launch
+from prefect.logging import get_run_logger
+from storage.blobs import read_blob
+from storage.manifests import Manifest, put_blobs, put_manifest, read_manifest
+from storage.objects import ObjectStore, open_store
+from storage.registry import open_registry
+
+from storage.refs import ArtifactRef, DatasetRef, ReleaseRef, ScoresRef
+from storage.root import scratch_folder
+from tasks.frames.sampling import read_rows, rows_as_items
+from tasks.inference.predictor import Predictor
+from tasks.policies import step
+from tasks.progress import current_run_id, reporter
+from tasks.sections import ReleaseSection
+from tasks.service.smoke import smoke_test
+from tasks.stored import lay_out
+
+REACHES = ("tasks.inference.parity",)
+
+
+def holds_alias(inputs: Mapping[str, Any]) -> bool:
+    """Whether the log says that this artifact already holds the alias: only then is a recorded release still true."""
+    serving = open_registry(inputs["storage"]).alias(inputs["name"], inputs["release"].alias)
+    return serving is not None and serving.artifact == inputs["artifact"].digest
+
+
+@step("release", valid=holds_alias)
+def release(
+    release: ReleaseSection, name: str, artifact: ArtifactRef, dataset: DatasetRef, scores: ScoresRef, storage: str
+) -> ReleaseRef:
+    """Make the artifact a numbered version of model `name`, prove that it serves, and move the alias to it."""
+    store, registry = open_store(storage), open_registry(storage)
+    report = reporter("release", get_run_logger())
+    before = registry.alias(name, release.alias)
+    manifest = read_manifest(store, artifact.digest)
+    golden = _golden(store, manifest, dataset, release.golden_rows)
+    _check_parity(store, manifest, golden, release.tolerance)
+    report({"event": "parity holds", "rows": len(golden["items"])})
+    released = ReleaseRef(storage, _put_release(store, name, manifest, artifact, dataset, scores, golden))
+    version = registry.register(name, artifact.digest, released.digest, current_run_id())
+    smoke_test(storage, name, version, golden, release.tolerance)
+    report({"event": "server answered", "version": version})
+    registry.promote(name, version, release.alias, expected=before.number if before else None, automatic=True)
+    report({"event": "alias moved", "alias": release.alias, "version": version})
+    return released
+
+
+def _golden(store: ObjectStore, manifest: Manifest, dataset: DatasetRef, count: int) -> dict[str, Any]:
+    """The first `count` test rows as a client would send them, with the answers wanted."""
+    with scratch_folder("golden") as folder:
+        root = lay_out(store, manifest, folder)
+        predictor = Predictor.load({file: root / file for file in manifest.files})
+        columns = read_rows(store, dataset.digest, "test", count)
+        items = rows_as_items(predictor.transforms, columns)
+        predictions, outputs = predictor.predict(predictor.parse(items))
+    return {"items": items, "predictions": predictions, "outputs": outputs.tolist()}
+
+
+def _check_parity(store: ObjectStore, manifest: Manifest, golden: Mapping[str, Any], tolerance: float) -> None:
+    with scratch_folder("parity") as folder:
+        job = {"artifact": str(lay_out(store, manifest, folder / "artifact")), "golden": golden, "tolerance": tolerance}
+        (folder / "job.json").write_text(json.dumps(job))
+        argv = [sys.executable, "-m", "tasks.inference.parity", str(folder / "job.json")]
+        launch(argv, on_line=lambda line: None, log=folder / "parity.log")
+
+
+def _put_release(
+    store: ObjectStore,
+    name: str,
+    manifest: Manifest,
+    artifact: ArtifactRef,
+    dataset: DatasetRef,
+    scores: ScoresRef,
+    golden: Mapping[str, Any],
+) -> str:
+    data = read_manifest(store, dataset.digest)
+    metrics = json.loads(read_blob(store, read_manifest(store, scores.digest).files["scores.json"]))["test"]["metrics"]
+    extra = put_blobs(
+        store,
+        {
+            "golden.json": json.dumps(golden, sort_keys=True).encode(),
+            "profile.json": json.dumps(data.meta["profile"], sort_keys=True).encode(),
+        },
+    )
+    meta = {
+        "model": name,
+        "artifact": artifact.digest,
+        "metrics": metrics,
+        "lineage": {"dataset": dataset.digest, "scores": scores.digest, "recipe": manifest.meta["recipe"]},
+    }
+    return put_manifest(store, Manifest("release", {**manifest.files, **extra}, meta))

@@ -1,0 +1,39 @@
+"""What the steps stored, read back for the decisions, the summary and the report."""
+
+import json
+from typing import Any
+
+import numpy as np
+from storage.blobs import read_blob
+from storage.manifests import fetch_files, read_manifest
+from storage.objects import open_store
+
+from storage.refs import FeaturesRef, LatencyRef, Ref, ScoresRef
+
+SCORED_SPLITS = ("validation", "test")
+
+
+def read_meta(ref: Ref) -> dict[str, Any]:
+    """The meta of the manifest that `ref` names."""
+    return dict(read_manifest(open_store(ref.uri), ref.digest).meta)
+
+
+def read_scores(scores: ScoresRef) -> dict[str, Any]:
+    """What `score` stored: per split the metrics, and the outputs as `{split}_outputs`."""
+    store = open_store(scores.uri)
+    manifest = read_manifest(store, scores.digest)
+    found = json.loads(read_blob(store, manifest.files["scores.json"]))
+    paths = fetch_files(store, manifest)
+    return {**found, **{f"{split}_outputs": np.load(paths[f"{split}.npy"]) for split in SCORED_SPLITS}}
+
+
+def read_latency(latency: LatencyRef) -> dict[str, Any]:
+    """What `measure` stored."""
+    store = open_store(latency.uri)
+    return json.loads(read_blob(store, read_manifest(store, latency.digest).files["latency.json"]))
+
+
+def read_targets(features: FeaturesRef, split: str) -> np.ndarray:
+    """The targets of a split, (N,)."""
+    store = open_store(features.uri)
+    return np.load(fetch_files(store, read_manifest(store, features.digest), [f"{split}/y.npy"])[f"{split}/y.npy"])

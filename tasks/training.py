@@ -1,0 +1,50 @@
+"""Stage train: a model from features, in a process of its own that can be killed and goes on from its last checkpoint."""
+
+import json
+import shutil
+import sys
+
+from infra.launcher import launch
+from prefect.logging import get_run_logger
+from storage.keys import step_key
+from storage.manifests import put_files, read_manifest
+from storage.objects import open_store
+
+from storage.refs import FeaturesRef, ModelRef
+from storage.root import work_folder
+from tasks.policies import step
+from tasks.progress import reporter
+from tasks.sections import TrainSection
+from tasks.stored import collect, lay_out
+
+REACHES = ("tasks.nn.trainer", "tasks.estimators.trainer")
+
+
+@step("train")
+def train(train: TrainSection, device: str, features: FeaturesRef, storage: str) -> ModelRef:
+    """Train on `device` (cpu or cuda). Killed, the next attempt resumes from the work folder, which bears the job's name."""
+    store, job_name = open_store(storage), _job_name(train, device, features)
+    folder, manifest = work_folder(job_name), read_manifest(store, features.digest)
+    job = {
+        "section": train.model_copy(update={"device": device}).model_dump(mode="json"),
+        "features": str(lay_out(store, manifest, folder / "features")),
+        "meta": dict(manifest.meta),
+        "output": str(folder / "output"),
+        "checkpoints": str(folder / "checkpoints"),
+    }
+    job_file = folder / "job.json"
+    job_file.write_text(json.dumps(job))
+    program = "tasks.estimators.trainer" if train.family == "sklearn" else "tasks.nn.trainer"
+    report = reporter("train", get_run_logger())
+    launch(
+        [sys.executable, "-m", program, str(job_file)], on_line=report, log=folder / "train.log", threads=train.threads
+    )
+    meta = {"features": features.digest, "family": train.family}
+    model = ModelRef(storage, put_files(store, "model", collect(folder / "output"), meta))
+    shutil.rmtree(folder)
+    return model
+
+
+def _job_name(section: TrainSection, device: str, features: FeaturesRef) -> str:
+    fields = {"section": section.key_fields(), "device": device, "features": features.digest}
+    return f"train-{step_key('train', fields, '', {})[:16]}"
