@@ -47,7 +47,7 @@ def prepare_environment() -> None:
 
 def _show(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(summary))
+        sys.stdout.write(json.dumps(summary) + "\n")
         return
     from tasks.report.terminal import print_summary
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
-from tasks.recipes import recipes_for
 
 from flows.prepare_data import Prepared, prepare_data
 from flows.running import running
@@ -12,6 +11,7 @@ from flows.steps import COMPRESS
 from flows.train_model import train_model
 from infra.machine import resolve_device
 from storage.refs import ArtifactRef, ModelRef
+from tasks.recipes import UNCOMPRESSED, recipes_for
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def compress_model(
             "features": prepared.features,
             "transforms": prepared.transforms,
         }
-        recipes = recipes_for(run.config.compress, run.config.train)
+        recipes = (UNCOMPRESSED, *recipes_for(run.config.compress.recipes, run.config.train))
         cases = {recipe.name: {"recipe": recipe, **common} for recipe in recipes}
         artifacts = run.each(COMPRESS, cases, parallel=run.config.compress.parallel)
-        return Candidates(artifacts.pop(recipes[0].name), artifacts)
+        return Candidates(artifacts.pop(UNCOMPRESSED.name), artifacts)

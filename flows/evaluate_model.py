@@ -10,6 +10,7 @@ from flows.running import running
 from flows.steps import ENCODE, MEASURE, SCORE
 from infra.machine import processor
 from tasks.judgement import Judgement, choose, find_champion, judge
+from tasks.recipes import UNCOMPRESSED
 
 
 @flow(name="evaluate-model")
@@ -26,7 +27,7 @@ def evaluate_model(
         candidates = candidates or compress_model(config=run.settings(), prepared=prepared)
         section = run.config.evaluate
         how = {"confidence": section.confidence, "resamples": section.resamples, "seed": section.seed}
-        everyone = {"fp32": candidates.baseline, **candidates.artifacts}
+        everyone = {UNCOMPRESSED.name: candidates.baseline, **candidates.artifacts}
         cases = {
             name: {"artifact": artifact, "features": prepared.features, **how} for name, artifact in everyone.items()
         }

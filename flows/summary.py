@@ -7,20 +7,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from storage.blobs import put_blob, read_blob
-from storage.manifests import read_manifest
-from storage.objects import open_store
-from storage.registry import open_registry
-from storage.runs import put_run
-from tasks.frames.quarantine import read_quarantine
-from tasks.report.page import render
-
 from flows.prepare_data import Prepared
 from flows.running import Run
 from infra.machine import processor
+from storage.blobs import put_blob, read_blob
+from storage.manifests import read_manifest
+from storage.objects import open_store
 from storage.refs import ModelRef
+from storage.registry import open_registry
 from storage.root import data_root
+from storage.runs import put_run
+from tasks.frames.quarantine import read_quarantine
 from tasks.judgement import Judgement
+from tasks.recipes import UNCOMPRESSED
+from tasks.report.page import render
 from tasks.results import read_latency, read_meta, read_scores
 
 QUARANTINE_SHOWN = 20
@@ -57,7 +57,7 @@ def _data(prepared: Prepared) -> dict[str, Any]:
 
 
 def _compression(judgement: Judgement) -> dict[str, Any]:
-    before, after = _model_bytes(judgement, "fp32"), _model_bytes(judgement, judgement.choice.name)
+    before, after = _model_bytes(judgement, UNCOMPRESSED.name), _model_bytes(judgement, judgement.choice.name)
     ratios = _ratios(judgement, judgement.choice.name)
     return {
         "recipe": judgement.choice.name,
@@ -128,7 +128,7 @@ def _model_bytes(judgement: Judgement, name: str) -> int:
 
 
 def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
-    if name == "fp32":
+    if name == UNCOMPRESSED.name:
         return {"b1": 1.0, "b32": 1.0}
     measured = read_latency(judgement.latency)[name]
     return {batch: round(measured[batch]["ratio"], 3) for batch in ("b1", "b32")}

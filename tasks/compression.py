@@ -3,11 +3,11 @@
 import json
 import sys
 
-from infra.launcher import launch
 from prefect.logging import get_run_logger
+
+from infra.launcher import launch
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
-
 from storage.refs import ArtifactRef, FeaturesRef, ModelRef, TransformsRef
 from storage.root import scratch_folder
 from tasks.policies import step
@@ -54,6 +54,7 @@ def compress(
             "recipe": recipe.name,
             "task": manifest.meta["task"],
             "classes": manifest.meta.get("classes"),
+            "transforms": transforms.digest,
             **facts,
         }
         return ArtifactRef(storage, put_files(store, "artifact", files, meta))

@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 from prefect.logging import get_run_logger
+
 from storage.manifests import fetch_files, put_files, read_manifest
 from storage.objects import ObjectStore, open_store
-
 from storage.refs import ArtifactRef, FeaturesRef, LatencyRef, ScoresRef
 from storage.root import scratch_folder
-from tasks.inference.latency import measure as measure_latency
-from tasks.inference.predictor import Predictor
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.results import SCORED_SPLITS
-from tasks.scoring.metrics import score as score_outputs
 
 
 @step("score")
@@ -23,6 +20,9 @@ def score(
     artifact: ArtifactRef, features: FeaturesRef, confidence: float, resamples: int, seed: int, storage: str
 ) -> ScoresRef:
     """Outputs and metrics of what ships, on the validation and test rows."""
+    from tasks.inference.predictor import Predictor
+    from tasks.scoring.metrics import score as score_outputs
+
     store = open_store(storage)
     predictor = Predictor.load(fetch_files(store, read_manifest(store, artifact.digest)))
     arrays, scores = fetch_files(store, read_manifest(store, features.digest)), {}
@@ -54,6 +54,8 @@ def measure(
     artifacts: dict[str, ArtifactRef], baseline: ArtifactRef, features: FeaturesRef, processor: str, storage: str
 ) -> LatencyRef:
     """Latencies of the artifacts beside the fp32 baseline, interleaved, at batch 1 and 32, on this `processor`."""
+    from tasks.inference.latency import measure as measure_latency
+
     store, report = open_store(storage), reporter("measure", get_run_logger())
     arrays = fetch_files(store, read_manifest(store, features.digest), ["validation/x.npy"])
     models = {name: _onnx(store, artifact) for name, artifact in artifacts.items()}

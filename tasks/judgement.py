@@ -1,14 +1,19 @@
 """Decided afresh each run: which candidate, whether it may be released, against which champion. Nothing here is cached."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from storage.manifests import read_manifest
 from storage.objects import open_store
-from storage.registry import open_registry
-
 from storage.refs import ArtifactRef, FeaturesRef, LatencyRef, ScoresRef, TransformsRef
-from tasks.scoring.choice import Choice
-from tasks.scoring.gate import Verdict
+from storage.registry import open_registry
+from tasks.recipes import UNCOMPRESSED
+from tasks.results import read_latency, read_scores, read_targets, target_scale
+from tasks.scoring.choice import Candidate, Choice
+from tasks.scoring.choice import choose as choose_candidate
+from tasks.scoring.gate import Verdict, decide
+from tasks.sections import EvaluateSection
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Judgement:
 
     artifact: ArtifactRef
     scores: ScoresRef
+    metric: str
     choice: Choice
     verdict: Verdict
     everyone: dict[str, ArtifactRef]
@@ -76,7 +82,11 @@ def choose(
     features: FeaturesRef,
 ) -> Choice:
     """The candidate to judge, chosen on validation rows."""
-    raise NotImplementedError
+    measured = read_latency(latency)
+    candidates = {name: _candidate(name, everyone[name], scores[name], measured.get(name, {})) for name in everyone}
+    baseline = candidates.pop(UNCOMPRESSED.name)
+    targets = read_targets(features, "validation")
+    return choose_candidate(section, targets, list(candidates.values()), baseline, target_scale(features))
 
 
 def judge(
@@ -89,4 +99,33 @@ def judge(
     champion: Champion,
 ) -> Judgement:
     """The gate's verdict on test rows, against the fp32 teacher and the champion."""
-    raise NotImplementedError
+    mine, teacher = read_scores(scores[choice.name]), read_scores(scores[UNCOMPRESSED.name])
+    verdict = decide(
+        section,
+        read_targets(features, "test"),
+        mine["test_outputs"],
+        teacher["test_outputs"],
+        read_scores(champion.scores)["test_outputs"] if champion.scores else None,
+        scored=mine["test"]["metrics"][section.metric],
+        target_scale=target_scale(features),
+        same_as_champion=champion.same,
+        rolled_back=champion.rolled_back,
+        not_comparable=champion.not_comparable,
+    )
+    return Judgement(
+        everyone[choice.name],
+        scores[choice.name],
+        section.metric,
+        choice,
+        verdict,
+        dict(everyone),
+        dict(scores),
+        latency,
+    )
+
+
+def _candidate(name: str, artifact: ArtifactRef, scores: ScoresRef, measured: Mapping[str, Any]) -> Candidate:
+    manifest = read_manifest(open_store(artifact.uri), artifact.digest)
+    speed = {int(b.removeprefix("b")): (m["ratio"], m["low"], m["high"]) for b, m in measured.items()}
+    outputs = read_scores(scores)["validation_outputs"]
+    return Candidate(name, outputs, manifest.files["model.onnx"].size, manifest.meta["operations"], speed)

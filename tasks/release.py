@@ -8,21 +8,18 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from infra.launcher import launch
 from prefect.logging import get_run_logger
+
+from infra.launcher import launch
 from storage.blobs import read_blob
 from storage.manifests import Manifest, put_blobs, put_manifest, read_manifest
 from storage.objects import ObjectStore, open_store
-from storage.registry import open_registry
-
 from storage.refs import ArtifactRef, DatasetRef, ReleaseRef, ScoresRef
+from storage.registry import open_registry
 from storage.root import scratch_folder
-from tasks.frames.sampling import read_rows, rows_as_items
-from tasks.inference.predictor import Predictor
 from tasks.policies import step
 from tasks.progress import current_run_id, reporter
 from tasks.sections import ReleaseSection
-from tasks.service.smoke import smoke_test
 from tasks.stored import lay_out
 
 REACHES = ("tasks.inference.parity",)
@@ -39,6 +36,8 @@ def release(
     release: ReleaseSection, name: str, artifact: ArtifactRef, dataset: DatasetRef, scores: ScoresRef, storage: str
 ) -> ReleaseRef:
     """Make the artifact a numbered version of model `name`, prove that it serves, and move the alias to it."""
+    from tasks.service.smoke import smoke_test
+
     store, registry = open_store(storage), open_registry(storage)
     report = reporter("release", get_run_logger())
     before = registry.alias(name, release.alias)
@@ -57,6 +56,9 @@ def release(
 
 def _golden(store: ObjectStore, manifest: Manifest, dataset: DatasetRef, count: int) -> dict[str, Any]:
     """The first `count` test rows as a client would send them, with the answers wanted."""
+    from tasks.frames.sampling import read_rows, rows_as_items
+    from tasks.inference.predictor import Predictor
+
     with scratch_folder("golden") as folder:
         root = lay_out(store, manifest, folder)
         predictor = Predictor.load({file: root / file for file in manifest.files})

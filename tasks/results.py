@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import numpy as np
+
 from storage.blobs import read_blob
 from storage.manifests import fetch_files, read_manifest
 from storage.objects import open_store
-
 from storage.refs import FeaturesRef, LatencyRef, Ref, ScoresRef
 
 SCORED_SPLITS = ("validation", "test")
@@ -37,3 +37,9 @@ def read_targets(features: FeaturesRef, split: str) -> np.ndarray:
     """The targets of a split, (N,)."""
     store = open_store(features.uri)
     return np.load(fetch_files(store, read_manifest(store, features.digest), [f"{split}/y.npy"])[f"{split}/y.npy"])
+
+
+def target_scale(features: FeaturesRef) -> tuple[float, float] | None:
+    """(mean, deviation) that undo the standardised target of a regression; None for classification."""
+    scale = read_meta(features).get("target_scale")
+    return (scale[0], scale[1]) if scale else None

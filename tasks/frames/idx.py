@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from storage.errors import NotFound, SchemaError
 from tasks.frames.raw import Raw, with_origin
-from tasks.frames.sources import IDX_IMAGES, IDX_LABELS
+from tasks.frames.sources import IDX_IMAGES, IDX_LABELS, labels_beside
 from tasks.frames.streams import Entry, open_entry, skip
 from tasks.sections import DataSection
 
@@ -22,7 +22,9 @@ def count_rows(entry: Entry) -> int:
     """Images in the file; SchemaError unless its labels file has as many."""
     images, labels = _header(entry, IMAGES_MAGIC, 3), _header(_labels(entry), LABELS_MAGIC, 1)
     if images[0] != labels[0]:
-        raise SchemaError(f"{entry.name}: found {images[0]} images and {labels[0]} labels; wanted as many of both: fetch them again")
+        raise SchemaError(
+            f"{entry.name}: found {images[0]} images and {labels[0]} labels; wanted as many of both: fetch them again"
+        )
     return images[0]
 
 
@@ -54,24 +56,26 @@ def image_array(pixels: np.ndarray, size: int) -> pa.Array:
 def _labels(entry: Entry) -> Entry:
     """The labels file beside an images file, compressed in the same way or not."""
     if IDX_IMAGES not in entry.name:
-        raise NotFound(f"{entry.name}: the name has no {IDX_IMAGES!r}, so its labels cannot be found; rename both as MNIST does")
-    names = [Entry(*(part.replace(IDX_IMAGES, IDX_LABELS) for part in (entry.url, entry.member, entry.name)))]
-    if not entry.member:
-        bare = names[0].url.removesuffix(".gz")
-        names += [Entry(url, "", names[0].name) for url in (bare, bare + ".gz") if url != names[0].url]
-        for found in names:
-            fs, path = fsspec.core.url_to_fs(found.url)
-            if fs.exists(path):
-                return found
-        raise NotFound(f"{entry.name}: its labels file {names[0].name} is not beside it; put it there")
-    return names[0]
+        raise NotFound(
+            f"{entry.name}: the name has no {IDX_IMAGES!r}, so its labels cannot be found; rename both as MNIST does"
+        )
+    renamed = [part.replace(IDX_IMAGES, IDX_LABELS) for part in (entry.url, entry.member, entry.name)]
+    if entry.member:
+        return Entry(*renamed)
+    fs, path = fsspec.core.url_to_fs(entry.url)
+    found = labels_beside(fs, path)
+    if not found:
+        raise NotFound(f"{entry.name}: its labels file {renamed[2]} is not beside it; put it there")
+    return Entry(fs.unstrip_protocol(found), "", renamed[2])
 
 
 def _header(entry: Entry, magic: int, dimensions: int) -> tuple[int, ...]:
     with open_entry(entry) as stream:
         head = stream.read(4 + 4 * dimensions)
     if len(head) != 4 + 4 * dimensions or struct.unpack(">i", head[:4])[0] != magic:
-        raise SchemaError(f"{entry.name}: is no IDX file of {dimensions} dimensions and bytes (magic number {magic}); fetch it again")
+        raise SchemaError(
+            f"{entry.name}: is no IDX file of {dimensions} dimensions and bytes (magic number {magic}); fetch it again"
+        )
     return struct.unpack(f">{dimensions}i", head[4:])
 
 

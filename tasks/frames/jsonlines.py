@@ -40,15 +40,15 @@ def read(entry: Entry, part: Mark) -> Raw:
             kept.append((number, row))
     names = sorted({name for _, row in kept for name in row})
     table = pa.table({name: pa.array([_text(row.get(name)) for _, row in kept], pa.string()) for name in names})
-    if not names:
-        table = pa.table({"_": pa.nulls(len(kept), pa.string())})
-    return Raw(with_origin(table, entry.name, [number for number, _ in kept]), refused)
+    return Raw(with_origin(table, entry.name, [number for number, _ in kept]), refused, sparse=True)
 
 
 def _parse(file: str, number: int, line: bytes) -> Refusal | dict[str, Any]:
     text = decode(line)
     if text is None:
-        return Refusal(file, number, "encoding", "not UTF-8 text; convert the file to UTF-8", cut(line.decode("latin-1")))
+        return Refusal(
+            file, number, "encoding", "not UTF-8 text; convert the file to UTF-8", cut(line.decode("latin-1"))
+        )
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:

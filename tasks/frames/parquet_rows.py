@@ -29,7 +29,9 @@ def read(entry: Entry, start: int, stop: int) -> Raw:
                 groups.append(index)
             before += rows
         table = file.read_row_groups(groups).slice(start - first, stop - start)
-    table = table.drop_columns([name for name in (FILE, ROW) if name in table.column_names]).replace_schema_metadata(None)
+    table = table.drop_columns([name for name in (FILE, ROW) if name in table.column_names]).replace_schema_metadata(
+        None
+    )
     return Raw(with_origin(table, entry.name, list(range(start + 1, stop + 1))))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tasks.frames import delimited, idx, jsonlines, parquet_rows, sklearn_sets
 from tasks.frames.sources import Group
@@ -16,8 +15,9 @@ MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
 class Piece:
     """Rows `start` to `stop` of one entry (or of a text group), read and checked as one shard.
 
-    `offset`, `length`: where those rows lie in the decompressed bytes of a CSV, TSV or JSON lines file. `header`: its columns.
-    `url`, `pattern`: for text folders in an archive, instead of `entries`.
+    `offset`, `length`: where those rows lie in the decompressed bytes of a CSV, TSV or JSON lines file. `header`: its columns;
+    `torn`: as in Mark.
+    `pattern`: for text folders in an archive, which is then the one entry, the glob whose matches are numbered.
     """
 
     format: str
@@ -28,12 +28,8 @@ class Piece:
     offset: int = 0
     length: int = 0
     header: tuple[str, ...] = ()
-    url: str = ""
-    pattern: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.entries[0].name if self.entries else self.url.rsplit("/", 1)[-1]
+    torn: tuple[tuple[int, int, int], ...] = ()
+    pattern: str | None = None
 
 
 def plan_group(section: DataSection, group: Group) -> list[Piece]:
@@ -57,12 +53,15 @@ def _marked(section: DataSection, whole: Piece, entry: Entry) -> list[Piece]:
     with open_entry(entry) as stream:
         header, marks = MARKERS[whole.format].mark(stream, section, whole.format, entry.name)
     return [
-        replace(whole, start=m.start, stop=m.stop, offset=m.offset, length=m.length, header=tuple(header)) for m in marks
+        replace(whole, start=m.start, stop=m.stop, offset=m.offset, length=m.length, header=tuple(header), torn=m.torn)
+        for m in marks
     ]
 
 
 def _text_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
     for start in range(0, len(group.entries), shard_rows):
         stop = min(start + shard_rows, len(group.entries))
-        entries: tuple[Any, ...] = () if group.url else group.entries[start:stop]
-        yield Piece(group.format, group.split, entries, start, stop, url=group.url, pattern=group.pattern)
+        if group.archive:
+            yield Piece(group.format, group.split, (group.archive,), start, stop, pattern=group.pattern)
+        else:
+            yield Piece(group.format, group.split, group.entries[start:stop], start, stop)

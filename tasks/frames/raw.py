@@ -21,26 +21,34 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Mark:
-    """Rows `start` to `stop` of a file of lines, and where they lie in its decompressed bytes."""
+    """Rows `start` to `stop` of a file of lines, and where they lie in its decompressed bytes.
+
+    `torn`: (row counted from `start`, offset, length) of lines in it that cannot be read as CSV.
+    """
 
     start: int
     stop: int
     offset: int
     length: int
+    torn: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Raw:
-    """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1); `refused`: the other rows."""
+    """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1); `refused`: the other rows.
+
+    `sparse`: a column that the table lacks is null in all its rows (JSON lines), and no fault of the file.
+    """
 
     table: pa.Table
     refused: list[Refusal] = field(default_factory=list)
+    sparse: bool = False
 
 
 def with_origin(table: pa.Table, file: str, rows: list[int]) -> pa.Table:
     """`table` with its origin columns, all rows from one file."""
-    table = table.append_column(FILE, pa.array([file] * table.num_rows, pa.string()))
-    return table.append_column(ROW, pa.array(rows, pa.int64()))
+    columns = {name: table.column(name) for name in table.column_names}
+    return pa.table({**columns, FILE: pa.array([file] * len(rows), pa.string()), ROW: pa.array(rows, pa.int64())})
 
 
 def cut(text: str) -> str:

@@ -8,11 +8,11 @@ from tasks.sections import DataSection
 
 def read_piece(section: DataSection, piece: Piece) -> Raw:
     """All rows of `piece`, with their origin; each is either in the table or refused."""
-    if piece.format == "text_folders" and piece.url:
-        return text_folders.read_archive(section, piece.name, piece.url, piece.pattern, piece.start, piece.stop)
+    if piece.format == "text_folders" and piece.pattern is not None:
+        return text_folders.read_archive(section, piece.entries[0], piece.pattern, piece.start, piece.stop)
     if piece.format == "text_folders":
         return text_folders.read_files(section, piece.entries)
-    entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length)
+    entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
         return delimited.read(section, piece.format, entry, piece.header, part)
     if piece.format == "jsonl":

@@ -3,6 +3,7 @@
 import posixpath
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec.core
 
@@ -10,25 +11,33 @@ from storage.errors import ConfigError, NotFound
 from tasks.frames.streams import Entry, is_archive, list_members, plain_name, reading
 from tasks.sections import DataSection, Source
 
-FORMATS = {".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
 MAGIC = "*?["
 IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Entries of one format and split. For text folders in an archive: `url`, `pattern` and `entries` in the archive's order."""
+    """Entries of one format and split. `archive`, `pattern`: where they are text files in an archive, in its order."""
 
     format: str
     split: str
     entries: tuple[Entry, ...]
-    url: str = ""
+    archive: Entry | None = None
     pattern: str = ""
 
 
 def find_groups(section: DataSection) -> list[Group]:
     """The sources' files in order. NotFound where a source matches nothing; ConfigError where a format cannot be told."""
-    located = [(source, _locate(section, source)) for source in section.sources]
+    located = [(source, locate(section, source)) for source in section.sources]
     owners: dict[str, set[str]] = {}
     for name, url in (file for _, files in located for file in files):
         owners.setdefault(name, set()).add(url)
@@ -40,8 +49,8 @@ def find_groups(section: DataSection) -> list[Group]:
     return groups
 
 
-def _locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
-    """(name, URL) of each file of `source`, sorted by name."""
+def locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
+    """(name, URL) of each file of `source`, sorted by name; with IDX images the labels beside them."""
     if section.format == "sklearn" or source.url.startswith("sklearn:"):
         name = "sklearn:" + source.url.removeprefix("sklearn:")
         return [(name, name)]
@@ -56,10 +65,21 @@ def _locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
         else:
             paths, base = [path] if fs.exists(path) else [], posixpath.dirname(path)
     base = _base(section.root, source.url) or base
+    paths = {label for p in paths for label in (p, labels_beside(fs, str(p))) if label}
     visible = [str(p) for p in paths if not posixpath.basename(str(p)).startswith(".")]
     if not visible:
-        raise NotFound(f"data.sources: no file matches {source.url!r} (looked for {url}); check the pattern and data.root")
+        raise NotFound(
+            f"data.sources: no file matches {source.url!r} (looked for {url}); check the pattern and data.root"
+        )
     return sorted((posixpath.relpath(p, base), fs.unstrip_protocol(p)) for p in visible)
+
+
+def labels_beside(fs: Any, path: str) -> str:
+    """The labels file beside the IDX images file `path`, compressed or not; empty where `path` is none or there is no such file."""
+    if IDX_IMAGES not in path:
+        return ""
+    bare = path.replace(IDX_IMAGES, IDX_LABELS).removesuffix(".gz")
+    return next((found for found in (bare + ".gz", bare) if fs.exists(found)), "")
 
 
 def _base(root: str, url: str) -> str:
@@ -80,9 +100,11 @@ def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) 
     for name, url in files:
         if is_archive(url):
             groups.extend(_archive_groups(section, source, name, url))
-        elif section.format == "text_folders" or _format(section, name) == "text_folders":
+        elif _is_labels(section, name):
+            continue
+        elif _format(section, name) == "text_folders":
             loose.append(Entry(url, "", name))
-        elif not _is_labels(section, name):
+        else:
             groups.append(Group(_format(section, name), source.split, (Entry(url, "", name),)))
     if loose:
         groups.append(Group("text_folders", source.split, tuple(loose)))
@@ -92,14 +114,18 @@ def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) 
 def _archive_groups(section: DataSection, source: Source, name: str, url: str) -> list[Group]:
     members = list_members(url, source.members)
     if not members:
-        raise NotFound(f"{name}: no member matches {source.members!r}; list the archive and correct data.sources.members")
+        raise NotFound(
+            f"{name}: no member matches {source.members!r}; list the archive and correct data.sources.members"
+        )
     entries = [Entry(url, member, f"{name}::{member}") for member in members if not _is_labels(section, member)]
     formats = {_format(section, entry.member) for entry in entries}
     if "text_folders" not in formats:
         return [Group(_format(section, entry.member), source.split, (entry,)) for entry in entries]
     if len(formats) > 1:
-        raise ConfigError(f"{name}: its members are of several formats ({', '.join(sorted(formats))}); narrow data.sources.members")
-    return [Group("text_folders", source.split, tuple(entries), url, source.members)]
+        raise ConfigError(
+            f"{name}: its members are of several formats ({', '.join(sorted(formats))}); narrow data.sources.members"
+        )
+    return [Group("text_folders", source.split, tuple(entries), Entry(url, "", name), source.members)]
 
 
 def _format(section: DataSection, name: str) -> str:
@@ -114,7 +140,9 @@ def _format(section: DataSection, name: str) -> str:
         return "text_folders"
     suffix = posixpath.splitext(plain)[1]
     if suffix not in FORMATS:
-        raise ConfigError(f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or idx")
+        raise ConfigError(
+            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or idx"
+        )
     return FORMATS[suffix]
 
 

@@ -21,15 +21,23 @@ import zstandard
 from storage.errors import NotFound, SchemaError, StorageUnavailable
 
 DECOMPRESS: dict[str, Callable[[Any], Any]] = {
-    ".gz": lambda raw: gzip.open(raw, "rb"),
-    ".bz2": lambda raw: bz2.open(raw, "rb"),
-    ".xz": lambda raw: lzma.open(raw, "rb"),
-    ".zst": lambda raw: zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True),
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": lambda raw: io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)),
 }
 TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 ZIP = re.compile(r"\.zip$", re.IGNORECASE)
 SHORT_TAR = {".tgz": ".gz", ".tbz": ".bz2", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
-DAMAGED = (EOFError, lzma.LZMAError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile)
+DAMAGED = (
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+    gzip.BadGzipFile,
+    zstandard.ZstdError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,12 @@ def open_entry(entry: Entry) -> Iterator[Any]:
             with _open_member(entry) as stream:
                 yield decompressed(stream, entry.member)
         else:
-            with fsspec.open(entry.url, "rb") as raw:
+            with _opened(entry.url) as raw:
                 yield decompressed(raw, entry.url)
+
+
+def _opened(url: str) -> Any:
+    return fsspec.open(url, "rb")
 
 
 def list_members(url: str, pattern: str) -> list[str]:
@@ -120,9 +132,9 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
 
 def _members(url: str, pattern: str, *, read: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
     matches = glob_matcher(pattern)
-    with reading(url.rsplit("/", 1)[-1]), fsspec.open(url, "rb") as raw:
+    with reading(url.rsplit("/", 1)[-1]), _opened(url) as raw:
         if ZIP.search(url):
-            with zipfile.ZipFile(raw) as archive:  # pyright: ignore[reportArgumentType]
+            with zipfile.ZipFile(raw) as archive:
                 for info in archive.infolist():
                     if not info.is_dir() and matches(info.filename):
                         yield info.filename, lambda info=info: archive.read(info)
@@ -148,14 +160,29 @@ def _tar_stream(raw: Any, url: str) -> Any:
 
 @contextmanager
 def _open_member(entry: Entry) -> Iterator[Any]:
-    with fsspec.open(entry.url, "rb") as raw:
+    with _opened(entry.url) as raw:
         if ZIP.search(entry.url):
-            with zipfile.ZipFile(raw) as archive, archive.open(entry.member) as stream:  # pyright: ignore[reportArgumentType]
+            with zipfile.ZipFile(raw) as archive, archive.open(entry.member) as stream:
                 yield stream
             return
         with tarfile.open(fileobj=_tar_stream(raw, entry.url), mode="r|") as archive:
             for info in archive:
                 if info.name.removeprefix("./") == entry.member and info.isfile():
-                    yield io.BufferedReader(archive.extractfile(info))  # pyright: ignore[reportArgumentType]
+                    yield io.BufferedReader(_Forwards(archive.extractfile(info)))
                     return
     raise NotFound(f"{entry.name}: no such member; check data.sources.members")
+
+
+class _Forwards(io.RawIOBase):
+    """A member of a tar stream: it can be read forwards and no other way, and says so."""
+
+    def __init__(self, member: Any) -> None:
+        self._member = member
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._member.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)

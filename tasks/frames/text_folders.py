@@ -12,10 +12,10 @@ from tasks.sections import DataSection
 TEXT = "text"
 
 
-def read_archive(section: DataSection, name: str, url: str, pattern: str, start: int, stop: int) -> Raw:
+def read_archive(section: DataSection, archive: Entry, pattern: str, start: int, stop: int) -> Raw:
     """Members `start` to `stop` of those that match, in one pass over the archive."""
-    members = read_members(url, pattern, start, stop)
-    return _rows(section, ((f"{name}::{member}", content) for member, content in members))
+    members = read_members(archive.url, pattern, start, stop)
+    return _rows(section, ((f"{archive.name}::{member}", content) for member, content in members))
 
 
 def read_files(section: DataSection, entries: Iterable[Entry]) -> Raw:

@@ -3,9 +3,8 @@
 Shapes: B batch, C channels, H height, W width, T tokens, E embedding, F features or filters, K outputs.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ class Mlp(nn.Module):
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, dropout: float) -> None:
         super().__init__()
         widths = [inputs, *hidden]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Linear(widths[-1], outputs)
         self.dropout = nn.Dropout(dropout)
 
@@ -46,7 +45,9 @@ class Block(nn.Module):
 class Cnn(nn.Module):
     """Blocks, then one hidden layer: (B, C, H, W) → (B, K)."""
 
-    def __init__(self, shape: Sequence[int], channels: Sequence[int], hidden: int, outputs: int, dropout: float) -> None:
+    def __init__(
+        self, shape: Sequence[int], channels: Sequence[int], hidden: int, outputs: int, dropout: float
+    ) -> None:
         super().__init__()
         width, height, length = shape
         self.blocks = nn.ModuleList()
@@ -72,11 +73,20 @@ class TextCnn(nn.Module):
     """
 
     def __init__(
-        self, vocabulary: int, embedding: int, widths: Sequence[int], filters: Sequence[int], outputs: int, dropout: float
+        self,
+        vocabulary: int,
+        embedding: int,
+        widths: Sequence[int],
+        filters: Sequence[int],
+        outputs: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD_ID)
+        nn.init.normal_(self.embedding.weight, std=0.1)
+        with torch.no_grad():
+            self.embedding.weight[PAD_ID].zero_()
         self.convs = nn.ModuleList(nn.Conv1d(embedding, f, w) for w, f in zip(widths, filters, strict=True))
         self.head = nn.Linear(sum(filters), outputs)
         self.dropout = nn.Dropout(dropout)
@@ -84,12 +94,9 @@ class TextCnn(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         ids_BT = torch.where(x < self.vocabulary, x, UNKNOWN_ID)
         real_B1T = (ids_BT != PAD_ID).unsqueeze(1)
-        e_BET = self.dropout_rows(self.embedding(ids_BT).transpose(1, 2))
+        e_BET = self.embedding(ids_BT).transpose(1, 2)
         pooled = [self._pool(conv, e_BET, real_B1T) for conv in self.convs]
         return self.head(self.dropout(torch.cat(pooled, 1)))
-
-    def dropout_rows(self, e_BET: Tensor) -> Tensor:
-        return e_BET
 
     def _pool(self, conv: nn.Module, e_BET: Tensor, real_B1T: Tensor) -> Tensor:
         padded = nn.functional.pad(e_BET, (0, conv.kernel_size[0] - 1))  # pyright: ignore

@@ -14,7 +14,7 @@ FAR = 1e30
 
 def not_finite(outputs: np.ndarray) -> np.ndarray:
     """(N,) whether any output of the row is not a finite number."""
-    return ~np.isfinite(outputs).all(axis=1)
+    return np.logical_not(np.isfinite(outputs).all(axis=1))
 
 
 def predicted_classes(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
@@ -38,6 +38,10 @@ def residuals(y: np.ndarray, outputs: np.ndarray) -> np.ndarray:
 def check_rows(name: str, y: np.ndarray, outputs: np.ndarray) -> None:
     """SchemaError unless `outputs` is (N, K) with N the length of `y`, at least one row."""
     if len(y) == 0:
-        raise SchemaError(f"{name}: there are no rows to score; give the split more rows (data.test_share, data.validation_share)")
+        raise SchemaError(
+            f"{name}: there are no rows to score; give the split more rows (data.test_share, data.validation_share)"
+        )
     if outputs.ndim != 2 or len(outputs) != len(y):
-        raise SchemaError(f"{name}: expected outputs of shape ({len(y)}, K), found {outputs.shape}; score it on these rows again")
+        raise SchemaError(
+            f"{name}: expected outputs of shape ({len(y)}, K), found {outputs.shape}; score it on these rows again"
+        )

@@ -64,7 +64,11 @@ def score(
 
 def _broken_rows(outputs: np.ndarray) -> list[str]:
     broken = int(not_finite(outputs).sum())
-    return [f"outputs of {broken} of {len(outputs)} rows are not finite numbers; these rows count as wrong"] if broken else []
+    return (
+        [f"outputs of {broken} of {len(outputs)} rows are not finite numbers; these rows count as wrong"]
+        if broken
+        else []
+    )
 
 
 def _counted(

@@ -25,8 +25,8 @@ class ClassTarget:
         except KeyError as error:
             raise SchemaError(
                 f"target {self.name!r}: class {error.args[0]!r} is not among the {len(self.classes)} classes of the training "
-                f"rows ({show(self.classes)}){did_you_mean(str(error.args[0]), self.classes)} "
-                "Give more training rows, or merge classes with data.target_names."
+                f"rows ({show(self.classes)}); give more training rows, or merge classes with data.target_names"
+                f"{did_you_mean(str(error.args[0]), self.classes)}"
             ) from None
 
     def decode(self, outputs: np.ndarray) -> list[str]:

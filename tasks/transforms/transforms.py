@@ -64,6 +64,11 @@ class Transforms:
         return self.target.classes
 
     @property
+    def target_scale(self) -> tuple[float, float] | None:
+        """(mean, deviation) that undo a number's standardisation; None for classes."""
+        return (self.target.mean, self.target.std) if isinstance(self.target, NumberTarget) else None
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one row of features: (C, H, W), (T,) or (F,)."""
         return self.input.features_shape

@@ -1,0 +1,139 @@
+"""The object store behind everything: named bytes on local disk or S3, written atomically.
+
+Values are never changed in place. A commit is `put_if_absent`: of several writers one wins, and the others are told.
+Stores that do not keep this promise are refused when they are opened.
+"""
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import obstore
+from obstore.exceptions import AlreadyExistsError
+
+from storage.engines import Engine, Location, build_engine, locate, settings_mark
+from storage.errors import ConfigError, NotFound
+from storage.faults import translated
+from storage.probing import probe
+
+_KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_CHUNK_BYTES = 8 << 20
+
+
+class ObjectStore:
+    """One store. All methods raise `StorageUnavailable` (retry), `ConfigError` (credentials, permissions, names)."""
+
+    def __init__(self, location: Location, engine: Engine) -> None:
+        self.url = location.url
+        self._folder = location.folder
+        self._engine = engine
+
+    def __repr__(self) -> str:
+        return f"ObjectStore({self.url!r})"
+
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Write an object whole or not at all; what was there is replaced. On local disk it has reached the disk."""
+        with translated(self.url, _checked(key)):
+            obstore.put(self._engine, key, data)
+            self._settle(key)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Create an object; False if there is one with other content. Identical content is our own earlier try: True."""
+        with translated(self.url, _checked(key)):
+            try:
+                obstore.put(self._engine, key, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                return self.get(key) == data
+            self._settle(key)
+        return True
+
+    def get(self, key: str) -> bytes:
+        """An object's content; `NotFound`."""
+        with translated(self.url, _checked(key)):
+            return obstore.get(self._engine, key).bytes().to_bytes()
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """An object's content piece by piece, for what should not be held in memory; `NotFound`."""
+        with translated(self.url, _checked(key)):
+            for chunk in obstore.get(self._engine, key).stream(min_chunk_size=_CHUNK_BYTES):
+                yield bytes(chunk)
+
+    def size(self, key: str) -> int | None:
+        """An object's size in bytes; None if there is none."""
+        try:
+            with translated(self.url, _checked(key)):
+                return obstore.head(self._engine, key)["size"]
+        except NotFound:
+            return None
+
+    def list(self, prefix: str) -> Iterator[tuple[str, int]]:
+        """Keys below the folder `prefix` (empty: all) with their sizes in bytes, sorted by key."""
+        folder = prefix.rstrip("/")
+        with translated(self.url, _checked(folder) if folder else "the listing"):
+            found = [
+                (item["path"], item["size"]) for page in obstore.list(self._engine, folder or None) for item in page
+            ]
+        yield from sorted(found)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no error if there is none."""
+        try:
+            with translated(self.url, _checked(key)):
+                obstore.delete(self._engine, key)
+        except NotFound:
+            return
+
+    def local_path(self, key: str) -> Path | None:
+        """The file that holds an object, where the store is a folder on this machine (the file need not exist)."""
+        return self._folder / _checked(key) if self._folder else None
+
+    def _settle(self, key: str) -> None:
+        """Have a local file and its name reach the disk, so that what is written later never outlives it."""
+        if self._folder is None:
+            return
+        path = self._folder / key
+        for target in (path, path.parent):
+            descriptor = os.open(target, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+_opened: dict[tuple[int, str, int], ObjectStore] = {}
+_lock = threading.Lock()
+
+
+def open_store(url: str) -> ObjectStore:
+    """The store at `url`: a folder, `file://…`, `s3://bucket/prefix`, or `memory://name` (within one process).
+
+    Opened once per process, URL and object store settings; then `put_if_absent` is tried out. `ConfigError` for a
+    URL, credentials or a store that cannot be used; `NotFound` for a missing bucket.
+    """
+    location = locate(url)
+    mark = (os.getpid(), location.url, settings_mark() if location.bucket else 0)
+    with _lock:
+        if mark not in _opened:
+            store = ObjectStore(location, build_engine(location))
+            probe(store)
+            _opened[mark] = store
+        return _opened[mark]
+
+
+def _checked(key: str) -> str:
+    if not _KEY.fullmatch(key) or len(key) > 512:
+        raise ConfigError(
+            f"object key {key!r}: wanted letters, digits, '.', '_' and '-' between slashes, no '..', at most 512 characters"
+        )
+    return key
+
+
+def _forget_after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    _opened.clear()
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,117 @@
+"""Step records: what a step made, under its key. `steps/<key>/<attempt>.json`; the latest whole one is a hit.
+
+A record is believed only after its manifest was read and verified and every blob in it found with the right size.
+"""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from storage.blobs import Blob, check_digest, fetch_blob
+from storage.errors import CorruptArtifact, NotFound
+from storage.manifests import Manifest, canonical_json, read_manifest
+from storage.objects import ObjectStore
+from storage.refs import Ref, ref_from_json, ref_to_json
+
+_PARALLEL = 16
+_LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a request for each
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in."""
+
+    key: str
+    name: str
+    output: Ref
+    seconds: float
+    created: float
+    run_id: str
+
+
+def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
+    """The latest attempt whose output is whole, and its record; None if the step must run. `verify` hashes every blob too."""
+    for attempt in reversed(attempts(store, key)):
+        record = read_record(store, key, attempt)
+        if record and is_whole(store, record.output.digest, verify):
+            return attempt, record
+    return None
+
+
+def put_record(store: ObjectStore, record: StepRecord) -> int:
+    """Write `record` as the next attempt of its key; the attempt's number. Another writer's attempt is never replaced."""
+    content = canonical_json(
+        {
+            "key": check_digest(record.key),
+            "name": record.name,
+            "output": ref_to_json(record.output),
+            "seconds": record.seconds,
+            "created": record.created,
+            "run_id": record.run_id,
+            "writer": uuid.uuid4().hex,
+        }
+    )
+    attempt = next_attempt(store, record.key)
+    while not store.put_if_absent(record_key(record.key, attempt), content):
+        attempt += 1
+    return attempt
+
+
+def next_attempt(store: ObjectStore, key: str) -> int:
+    """The number that the key's next record will have; the first is 1."""
+    return max(attempts(store, key), default=0) + 1
+
+
+def attempts(store: ObjectStore, key: str) -> list[int]:
+    """The numbers of the key's records, in order."""
+    names = [path.rpartition("/")[2].removesuffix(".json") for path, _ in store.list(f"steps/{check_digest(key)}/")]
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def record_key(key: str, attempt: int) -> str:
+    """Where the record of that attempt lies."""
+    return f"steps/{check_digest(key)}/{attempt:06d}.json"
+
+
+def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None:
+    """The record of that attempt; None where it cannot be read as one."""
+    try:
+        return _parse(json.loads(store.get(record_key(key, attempt))), key, store.url)
+    except (NotFound, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_whole(store: ObjectStore, digest: str, verify: bool = False) -> bool:
+    """Whether the manifest of that digest verifies and its blobs are there in their sizes (`verify`: and hash right)."""
+    try:
+        manifest = read_manifest(store, digest)
+        if verify:
+            for blob in manifest.files.values():
+                fetch_blob(store, blob)
+    except (NotFound, CorruptArtifact):
+        return False
+    return all(size == blob.size for blob, size in _sizes(store, manifest))
+
+
+def _sizes(store: ObjectStore, manifest: Manifest) -> list[tuple[Blob, int | None]]:
+    blobs = list(manifest.files.values())
+    if len(blobs) >= _LISTING_PAYS:
+        listed = dict(store.list("blobs/"))
+        return [(blob, listed.get(blob.key)) for blob in blobs]
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(zip(blobs, pool.map(lambda blob: store.size(blob.key), blobs), strict=True))
+
+
+def _parse(value: Any, key: str, url: str) -> StepRecord:
+    if value["key"] != key:
+        raise ValueError(f"found the record of step {value['key']}, expected {key}")
+    return StepRecord(
+        key=key,
+        name=str(value["name"]),
+        output=ref_from_json(value["output"], url),
+        seconds=float(value["seconds"]),
+        created=float(value["created"]),
+        run_id=str(value["run_id"]),
+    )

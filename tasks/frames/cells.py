@@ -1,0 +1,72 @@
+"""Cells of one column → typed values; a cell that is no such value is reported, never guessed."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.frames.arrow import pc
+
+INTEGER = r"^[+-]?[0-9]{1,18}(\.0+)?$"
+NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+ARROW = {"integer": pa.int64(), "number": pa.float64(), "category": pa.string(), "text": pa.string()}
+
+
+def as_texts(values: Any, missing: tuple[str, ...]) -> pa.Array:
+    """Trimmed texts; the texts in `missing`, empty ones and NaN become null."""
+    array = _one(values)
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+    if not pa.types.is_string(array.type):
+        array = array.cast(pa.string())
+    texts = pc.utf8_trim_whitespace(array)
+    return pc.if_else(
+        pc.is_in(texts, pa.array(sorted({"", *missing}), pa.string())), pa.scalar(None, pa.string()), texts
+    )
+
+
+def typed(values: Any, kind: str, missing: tuple[str, ...]) -> tuple[pa.Array, np.ndarray]:
+    """`values` as `kind` (integer int64, number float64, category and text string), and a mask of the cells that are none.
+
+    A refused cell is null in the values. Infinite numbers are refused; NaN is null.
+    """
+    array = _one(values)
+    if kind in ("category", "text"):
+        texts = as_texts(array, missing)
+        return texts, np.zeros(len(texts), dtype=bool)
+    if pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type):
+        numbers = (
+            array.cast(pa.float64(), safe=False) if kind == "number" or not pa.types.is_integer(array.type) else array
+        )
+        return _numbers(numbers, kind)
+    texts = as_texts(array, missing)
+    fits = pc.fill_null(pc.match_substring_regex(texts, INTEGER if kind == "integer" else NUMBER), False)
+    refused = _mask(pc.and_(pc.is_valid(texts), pc.invert(fits)))
+    plain = pc.replace_substring_regex(pc.if_else(fits, texts, pa.scalar(None, pa.string())), r"^\+", "")
+    if kind == "integer":
+        return pc.replace_substring_regex(plain, r"\.0+$", "").cast(pa.int64()), refused
+    numbers, infinite = _numbers(plain.cast(pa.float64()), kind)
+    return numbers, refused | infinite
+
+
+def _numbers(numbers: pa.Array, kind: str) -> tuple[pa.Array, np.ndarray]:
+    if pa.types.is_integer(numbers.type):
+        return numbers.cast(pa.int64()), np.zeros(len(numbers), dtype=bool)
+    numbers = pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+    bad = pc.invert(pc.is_finite(numbers))
+    if kind == "integer":
+        whole = pc.and_(pc.equal(pc.floor(numbers), numbers), pc.less(pc.abs(numbers), 2.0**63))
+        bad = pc.or_(bad, pc.invert(whole))
+    refused = _mask(bad)
+    kept = pc.if_else(pc.fill_null(bad, False), pa.scalar(None, pa.float64()), numbers)
+    return (kept.cast(pa.int64()) if kind == "integer" else kept), refused
+
+
+def _mask(values: Any) -> np.ndarray:
+    return np.asarray(pc.fill_null(values, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _one(values: Any) -> Any:
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.chunk(0) if isinstance(values, pa.ChunkedArray) else values

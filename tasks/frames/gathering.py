@@ -1,0 +1,41 @@
+"""Work spread over a Dask cluster, each result taken as it comes; a lost cluster is one error of ours."""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from distributed import Client, KilledWorker, as_completed
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
+
+from storage.errors import WorkerLost
+
+T = TypeVar("T")
+LOST = (KilledWorker, FutureCancelledError, CommClosedError)
+
+
+def spread(client: Client, name: str, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:
+    """(index, result) of `function` for each item, in the order of completion.
+
+    A worker that dies has its work done again by another. WorkerLost when the same work kills several, or when the scheduler
+    is gone; any other error is the function's own.
+    """
+    run = uuid.uuid4().hex
+    keys = [
+        f"{name}-{index}-{run}" for index in range(len(items))
+    ]  # never the same twice: results are not shared between runs
+    try:
+        futures = client.map(function, items, key=keys, pure=False)
+        index_of = {future.key: index for index, future in enumerate(futures)}
+        try:
+            for future in as_completed(futures):
+                yield index_of[future.key], future.result()
+                future.release()
+        finally:
+            for future in futures:
+                future.release()
+    except LOST as error:
+        raise WorkerLost(
+            f"{name}: the Dask cluster lost the work ({type(error).__name__}: {error}); it is tried again. If a worker's memory was "
+            "too small, raise cluster.memory_gib or lower data.shard_rows"
+        ) from error

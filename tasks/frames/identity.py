@@ -1,0 +1,77 @@
+"""What the sources are, by content: a SHA-256 for each file, so that a changed byte is a changed input wherever the file lies.
+
+Hashing is memoised by what the file system says of a file (path, size, times, inode; on an object store version or ETag, size and
+time): a file that looks the same as last time is not read again.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import fsspec.core
+
+from storage.root import data_root
+from tasks.frames.sources import locate
+from tasks.frames.streams import reading
+from tasks.sections import DataSection
+
+CHUNK_BYTES = 4 << 20
+MARKS = ("size", "mtime", "ino", "created", "ETag", "VersionId", "LastModified", "etag", "last_modified")
+
+
+def source_identity(section: DataSection) -> dict[str, Any]:
+    """The files of each source in order, as `[name, SHA-256]`; a set of scikit-learn's counts by its version."""
+    memo = _Memo(data_root() / "identities.json")
+    identity = [[[name, memo.digest(url)] for name, url in locate(section, source)] for source in section.sources]
+    memo.save()
+    return {"sources": identity}
+
+
+class _Memo:
+    """Digests by what the file system says of a file. Losing the memo costs a hash, never a wrong answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._old: dict[str, str] = self._load()
+        self._new: dict[str, str] = {}
+
+    def digest(self, url: str) -> str:
+        if url.startswith("sklearn:"):
+            return f"scikit-learn {version('scikit-learn')}"
+        with reading(url):
+            fs, path = fsspec.core.url_to_fs(url)
+            info = fs.info(path)
+        mark = json.dumps([url, {name: str(info[name]) for name in MARKS if name in info}])
+        self._new[mark] = self._old.get(mark) or _hash(url)
+        return self._new[mark]
+
+    def save(self) -> None:
+        if self._new.items() <= self._old.items():
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self._path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps({**self._old, **self._new}))
+        partial.replace(self._path)
+
+    def _load(self) -> dict[str, str]:
+        try:
+            return dict(json.loads(self._path.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+
+def _hash(url: str) -> str:
+    digest = hashlib.sha256()
+    for chunk in _chunks(url):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _chunks(url: str) -> Iterator[bytes]:
+    with reading(url), fsspec.core.open(url, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):  # pyright: ignore[reportAttributeAccessIssue]
+            yield chunk

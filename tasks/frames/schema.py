@@ -1,0 +1,164 @@
+"""What each column is: declared in the configuration, else inferred from the first rows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from storage.errors import SchemaError
+from tasks.frames.arrow import pc
+from tasks.frames.cells import INTEGER, NUMBER, as_texts
+from tasks.frames.raw import FILE, ROW
+from tasks.sections import ColumnRule, DataSection
+from tasks.transforms.items import did_you_mean
+
+MANY = 200  # a text column has more distinct values than this, and more than one for every five rows
+LONG = 60  # … or is longer than this on average, in characters
+SAMPLE_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a data set. `shape` (H, W, C) and `dtype` for images only; `maximum` is then the greatest pixel value."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    minimum: float | None = None
+    maximum: float | None = None
+    categories: tuple[str, ...] | None = None
+    shape: tuple[int, int, int] | None = None
+    dtype: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        fields = {"name": self.name, "type": self.type, "nullable": self.nullable, **asdict(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items() if v is not None}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Column":
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """`columns`: features in order, then the target. `unused`: columns of the source that are neither."""
+
+    columns: tuple[Column, ...]
+    unused: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        return self.columns[:-1]
+
+    @property
+    def target(self) -> Column:
+        return self.columns[-1]
+
+
+def make_schema(section: DataSection, sample: pa.Table, image: tuple[tuple[int, int, int], float] | None) -> Schema:
+    """The schema of a source whose first rows are `sample`. `image`: shape and greatest value of its images."""
+    names = [name for name in sample.column_names if name not in (FILE, ROW)]
+    rules = {rule.name: rule for rule in section.columns}
+    for field, wanted in (
+        ("data.columns", rules),
+        ("data.features", section.features),
+        ("data.target", (section.target,)),
+    ):
+        _check_names(field, wanted, names)
+    found = {name: _column(section, name, rules.get(name), sample.column(name), image) for name in names}
+    features = section.features or _features(section, found, declared=set(rules))
+    if section.target in features:
+        raise SchemaError(f"data.features: {section.target!r} is the target, and no feature; leave it out")
+    columns = tuple(found[name] for name in features)
+    _check_kinds(section, columns)
+    if section.kind != "table":
+        columns = tuple(_not_null(column) for column in columns)
+    unused = tuple(name for name in names if name not in features and name != section.target)
+    return Schema((*columns, found[section.target]), unused)
+
+
+def _check_names(field: str, wanted: Any, names: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in names:
+            raise SchemaError(
+                f"{field}: no column {name!r} in the data; found {', '.join(names)}{did_you_mean(name, names)}"
+            )
+
+
+def _column(
+    section: DataSection,
+    name: str,
+    rule: ColumnRule | None,
+    values: pa.ChunkedArray,
+    image: tuple[tuple[int, int, int], float] | None,
+) -> Column:
+    if pa.types.is_fixed_size_list(values.type):
+        if image is None:
+            raise SchemaError(
+                f"column {name!r}: a list column; images are read from IDX files or scikit-learn's digits"
+            )
+        return Column(name, "image", nullable=False, maximum=image[1], shape=image[0], dtype="uint8")
+    if name == section.target:
+        kind = "category" if section.task == "classification" else "number"
+        categories = rule.categories if rule else None
+        limits = (rule.minimum, rule.maximum) if rule and kind == "number" else (None, None)
+        return Column(name, kind, False, *limits, categories)
+    if rule is None:
+        return Column(name, _infer(values, section.csv.missing))
+    return Column(name, rule.type, rule.nullable, rule.minimum, rule.maximum, rule.categories)
+
+
+def _infer(values: pa.ChunkedArray, missing: tuple[str, ...]) -> str:
+    if pa.types.is_integer(values.type):
+        return "integer"
+    if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
+        return "number"
+    texts = as_texts(values, missing).drop_null()
+    if len(texts) == 0:
+        return "category"
+    for kind, pattern in (("integer", INTEGER), ("number", NUMBER)):
+        if pc.all(pc.match_substring_regex(texts, pattern)).as_py():
+            return kind
+    distinct, length = pc.count_distinct(texts).as_py(), pc.mean(pc.utf8_length(texts)).as_py()
+    return "text" if length > LONG or (distinct > MANY and distinct > len(texts) / 5) else "category"
+
+
+def _features(section: DataSection, found: dict[str, Column], declared: set[str]) -> tuple[str, ...]:
+    others = [column for name, column in found.items() if name != section.target]
+    if section.kind == "table":
+        return tuple(column.name for column in others if column.type not in ("text", "image"))
+    suitable = [column.name for column in others if column.type == section.kind]
+    if section.kind == "text" and not suitable:
+        suitable = [column.name for column in others if column.type == "category" and column.name not in declared]
+    if len(suitable) != 1:
+        found_text = ", ".join(suitable) or "none"
+        raise SchemaError(
+            f"data.features: found {found_text} as {section.kind} columns, wanted one; name it in data.features"
+        )
+    return (suitable[0],)
+
+
+def _check_kinds(section: DataSection, columns: tuple[Column, ...]) -> None:
+    allowed = {"table": {"integer", "number", "category"}, "text": {"text", "category"}, "image": {"image"}}[
+        section.kind
+    ]
+    bad = next((column for column in columns if column.type not in allowed), None)
+    if bad is not None:
+        raise SchemaError(
+            f"data.kind is {section.kind}: column {bad.name!r} is of type {bad.type}, wanted {' or '.join(sorted(allowed))}; "
+            "declare its type in data.columns, or leave it out of data.features"
+        )
+    if not columns:
+        raise SchemaError("data.features: no column is left to predict from; name them in data.features")
+    if section.kind != "table" and len(columns) != 1:
+        raise SchemaError(f"data.features: found {len(columns)} columns, wanted one for data.kind {section.kind}")
+
+
+def _not_null(column: Column) -> Column:
+    """The one column of a text or image: without it there is nothing to predict from."""
+    kind = "text" if column.type == "category" else column.type
+    return Column(
+        column.name, kind, False, column.minimum, column.maximum, column.categories, column.shape, column.dtype
+    )

@@ -1,0 +1,133 @@
+"""int8 with ONNX Runtime: dynamic (weights now, activations at run time) or static (both, ranges from calibration rows)."""
+
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from storage.errors import ConfigError
+from tasks.graphs.canonical import INPUT, strip
+
+WEIGHED = {"Conv", "Gemm", "MatMul", "Gather"}
+CALIBRATION_BATCH = 64
+# int8 units multiply four channels at a time: a convolution over fewer (an image's own) is slower in int8 than in float,
+# five times at one channel, and has hardly any weights to save.
+LEAST_CHANNELS = 4
+
+
+def quantise(model: ModelProto, mode: str, rows: np.ndarray) -> ModelProto:
+    """`model` with int8 weights; `rows` are features that set the static ranges.
+
+    7 of the 8 bits are used: processors without VNNI add two products in 16 bits, which would saturate, and answer otherwise
+    than those with it. Raises ConfigError when a weight stayed as it was or the weights did not shrink.
+    """
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        float_path, int8_path = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
+        onnx.save(_without_inferred_shapes(model), float_path)
+        quant_pre_process(float_path, float_path, skip_symbolic_shape=True)  # folds batch norms
+        prepared = _without_inferred_shapes(onnx.load(float_path))
+        thin = _thin_convolutions(prepared)
+        if mode == "dynamic":
+            quantize_dynamic(
+                prepared,
+                int8_path,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+                nodes_to_exclude=thin,
+            )
+        else:
+            quantize_static(
+                onnx.load(float_path),
+                int8_path,
+                _Rows(rows),
+                quant_format=QuantFormat.QDQ,
+                calibrate_method=CalibrationMethod.MinMax,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                reduce_range=True,
+                nodes_to_exclude=thin,
+            )
+        quantised = strip(onnx.load(int8_path))
+    _check(prepared, quantised)
+    return quantised
+
+
+class _Rows(CalibrationDataReader):
+    def __init__(self, rows: np.ndarray) -> None:
+        self.batches = iter(np.array_split(rows, -(-len(rows) // CALIBRATION_BATCH)))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        batch = next(self.batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def _check(before: ModelProto, after: ModelProto) -> None:
+    wanted, found = _weights(before), _int8_weights(after)
+    if len(found) < len(wanted):
+        raise ConfigError(
+            f"quantise: found {len(found)} int8 weights, wanted {len(wanted)} ({', '.join(wanted)}); take the pass out"
+        )
+    old, new = _weight_bytes(before), _weight_bytes(after)
+    if new >= old:
+        raise ConfigError(
+            f"quantise: found {new} bytes of weights, wanted fewer than {old}; the model is too small, take the pass out"
+        )
+
+
+def _weights(model: ModelProto) -> list[str]:
+    stored = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) >= 2}
+    thin = _thin_convolutions(model)
+    used = [
+        name for node in model.graph.node if node.op_type in WEIGHED and node.name not in thin for name in node.input
+    ]
+    return sorted(stored.intersection(used))
+
+
+def _thin_convolutions(model: ModelProto) -> list[str]:
+    dims = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv" and node.input[1] in dims]
+    return [node.name for node in convolutions if dims[node.input[1]][1] < LEAST_CHANNELS]
+
+
+def _int8_weights(model: ModelProto) -> list[str]:
+    kinds = (TensorProto.INT8, TensorProto.UINT8)
+    return sorted(t.name for t in model.graph.initializer if t.data_type in kinds and len(t.dims) >= 2)
+
+
+def _weight_bytes(model: ModelProto) -> int:
+    return sum(tensor.ByteSize() for tensor in model.graph.initializer)
+
+
+def _without_inferred_shapes(model: ModelProto) -> ModelProto:
+    # Shapes that the exporter inferred contradict the transposed weights which quantize_dynamic makes of a Gemm.
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.value_info[:]
+    return copy
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)

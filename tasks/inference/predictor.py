@@ -1,0 +1,98 @@
+"""A loaded artifact: items → columns → features → outputs → predictions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from storage.errors import CorruptArtifact
+from tasks.inference.formats import check_formats
+from tasks.inference.sessions import open_session
+from tasks.transforms.items import ItemError
+from tasks.transforms.transforms import Transforms
+
+CHUNK_ROWS = 256  # bounds the memory of a forward, whatever the number of rows
+ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
+BELOW = "transforms/"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """`raw`: what the graph gives: logits, probabilities, or a value (regression)."""
+
+    session: onnxruntime.InferenceSession
+    transforms: Transforms
+    raw: str
+
+    @classmethod
+    def load(cls, files: Mapping[str, Path]) -> "Predictor":
+        """From an artifact's or release's verified files; Untrusted or CorruptArtifact when they cannot be loaded."""
+        check_formats(files)
+        for name in ("model.onnx", "model.json", "transforms/transforms.json"):
+            if name not in files:
+                raise CorruptArtifact(
+                    f"artifact: {name} is missing, found {', '.join(sorted(files))}; release it again"
+                )
+        fitted = {name.removeprefix(BELOW): path.read_bytes() for name, path in files.items() if name.startswith(BELOW)}
+        transforms, session = Transforms.load(fitted), open_session(files["model.onnx"])
+        _check_signature(session, transforms)
+        return cls(session, transforms, _raw_outputs(json.loads(files["model.json"].read_bytes())))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the outputs; empty for regression."""
+        return self.transforms.classes
+
+    def parse(self, items: Sequence[object]) -> dict[str, list[Any]]:
+        """A client's items as columns; ItemError names the first bad one."""
+        return self.transforms.parse(items)
+
+    def outputs(self, features: np.ndarray) -> np.ndarray:
+        """(B, *input_shape) → (B, K) float32 probabilities, or (B, 1) standardised values."""
+        chunks = [self._forward(features[at : at + CHUNK_ROWS]) for at in range(0, len(features), CHUNK_ROWS)]
+        raw_BK = np.concatenate(chunks) if len(chunks) != 1 else chunks[0]
+        return _softmax(raw_BK) if self.raw == "logits" else raw_BK
+
+    def predict(self, columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], np.ndarray]:
+        """Predictions and (B, K) outputs; ItemError for the first row that has no finite output."""
+        outputs_BK = self.outputs(self.transforms.features(columns))
+        if not np.isfinite(outputs_BK).all():
+            row = int(np.flatnonzero(~np.isfinite(outputs_BK).all(axis=1))[0])
+            raise ItemError(
+                row, "the model has no finite answer for it; its values are too far from what it has learned"
+            )
+        return self.transforms.predictions(outputs_BK), outputs_BK
+
+    def _forward(self, features: np.ndarray) -> np.ndarray:
+        x = np.ascontiguousarray(features, dtype=self.transforms.input_dtype)
+        y = np.asarray(self.session.run(["y"], {"x": x})[0])
+        return y.astype(np.float32, copy=False).reshape(len(x), -1)
+
+
+def _softmax(logits_BK: np.ndarray) -> np.ndarray:
+    odds_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
+    return odds_BK / odds_BK.sum(axis=1, keepdims=True)
+
+
+def _raw_outputs(model: Mapping[str, Any]) -> str:
+    if model["task"] == "regression":
+        return "value"
+    return "probabilities" if model["family"] == "sklearn" else "logits"  # skl2onnx exports probabilities
+
+
+def _check_signature(session: onnxruntime.InferenceSession, transforms: Transforms) -> None:
+    """CorruptArtifact unless the graph takes what the transforms make and gives what they decode."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    found = [(item.name, item.type) for item in inputs], [item.name for item in outputs]
+    wanted = [("x", ONNX_TYPES[transforms.input_dtype])], ["y"]
+    if found != wanted:
+        raise CorruptArtifact(f"model.onnx: found inputs and outputs {found}, wanted {wanted}; export it again")
+    pairs = [(inputs[0].shape[1:], transforms.input_shape), (outputs[0].shape[1:], (len(transforms.classes) or 1,))]
+    for shape, sizes in pairs:
+        fixed = all(not isinstance(found, int) or found == size for found, size in zip(shape, sizes, strict=False))
+        if len(shape) != len(sizes) or not fixed:
+            raise CorruptArtifact(f"model.onnx: found the shape {shape} a row, wanted {list(sizes)}; export it again")

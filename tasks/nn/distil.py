@@ -1,0 +1,46 @@
+"""Pass distil: train on the teacher's answers and the labels together."""
+
+import numpy as np
+import torch
+
+from storage.errors import ConfigError
+from tasks.nn.candidates import Candidate, Context
+from tasks.nn.descriptions import build_model
+from tasks.nn.devices import settle
+from tasks.nn.fit import Fit
+from tasks.nn.losses import distillation_loss
+from tasks.sections import Distil
+
+TEACHER_ROWS = 256
+
+
+def apply(candidate: Candidate, settings: Distil, context: Context) -> Candidate:
+    """The candidate's network, trained further; for a model that is no network, a new mlp of `hidden` widths."""
+    section = context.section.model_copy(
+        update={"epochs": settings.epochs, "learning_rate": settings.learning_rate, "early_stopping_epochs": 0}
+    )
+    place = settle(section)
+    torch.manual_seed(section.seed)
+    if candidate.module is None:
+        candidate = _fresh_mlp(candidate, settings)
+    module = candidate.trainable("distil")
+    task = candidate.description["task"]
+    loss = distillation_loss(task, _taught(context), settings.temperature, settings.soft_share)
+    Fit(module, section, place, task, context.train, context.validation, loss, context.tell).run()
+    return Candidate(candidate.description, module.cpu())
+
+
+def _fresh_mlp(candidate: Candidate, settings: Distil) -> Candidate:
+    if not settings.hidden:
+        raise ConfigError(
+            "pass distil: found no hidden widths, wanted some for the mlp that learns from the ensemble; set hidden, as in [64, 32]"
+        )
+    options = {"hidden": list(settings.hidden), "dropout": 0.0}
+    description = candidate.description | {"family": "mlp", "options": options}
+    return Candidate(description, build_model(description))
+
+
+def _taught(context: Context) -> np.ndarray:
+    rows = len(context.train)
+    parts = [context.teacher(context.train.x[start : start + TEACHER_ROWS]) for start in range(0, rows, TEACHER_ROWS)]
+    return np.concatenate(parts)

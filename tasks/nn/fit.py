@@ -1,0 +1,204 @@
+"""The training loop: deterministic, resumable at any moment, silent about how its rows came to be."""
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from storage.errors import ConfigError
+from tasks.nn.checkpoints import (
+    generator_tensors,
+    latest_checkpoint,
+    load_generators,
+    load_optimizer,
+    optimizer_tensors,
+    save_checkpoint,
+)
+from tasks.nn.devices import Place
+from tasks.nn.losses import Loss, metric, metric_sum, task_loss
+from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
+from tasks.sections import TrainSection
+from tasks.splits import Split, epoch_order
+
+REPORT_SECONDS = 0.5
+EVALUATION_ROWS = 256
+Tell = Callable[..., None]
+
+
+@dataclass
+class Fit:
+    """One training: `run` brings `model` to its final weights and returns the history, one entry an epoch.
+
+    With `checkpoints`, an interrupted fit goes on from its last checkpoint and ends with the same bits. With early stopping the
+    weights of the best epoch stay, else the last epoch's. Batches are of equal size, `batch_size` rows at most.
+    """
+
+    model: nn.Module
+    section: TrainSection
+    place: Place
+    task: str
+    train: Split
+    validation: Split
+    loss: Loss
+    tell: Tell
+    checkpoints: Path | None = None
+    job: str = ""
+    epoch: int = 0
+    step: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    told: float = 0.0
+
+    def run(self) -> list[dict[str, Any]]:
+        """Train to the end. ConfigError when the loss is no longer a number."""
+        self.model.to(self.place.device)
+        self.optimizer = make_optimizer(self.model, self.section)
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.place.device)
+        self.steps = -(-len(self.train) // self.section.batch_size)
+        self._resume()
+        while self.epoch < self.section.epochs and not self._stopped():
+            self._run_epoch()
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return self.history
+
+    def _run_epoch(self) -> None:
+        self.model.train()
+        order = epoch_order(len(self.train), self.section.seed, self.epoch)
+        batches = np.array_split(order, self.steps)
+        done, began = self.step, time.monotonic()
+        while self.step < self.steps:
+            rows_B = batches[self.step]
+            self._learn(rows_B)
+            self.step += 1
+            if self.step % self.section.checkpoint_every_steps == 0 and self.step < self.steps:
+                self._save()
+            now = time.monotonic()
+            if now - self.told > REPORT_SECONDS:
+                self.told = now
+                rows = sum(map(len, batches[done : self.step]))
+                self._tell_progress(rows / max(now - began, 1e-9), sum(map(len, batches[: self.step])))
+        rate = sum(map(len, batches[done:])) / max(time.monotonic() - began, 1e-9)
+        self._end_epoch(rate)
+
+    def _learn(self, rows_B: np.ndarray) -> None:
+        rate = learning_rate(self.section, self.epoch * self.steps + self.step, self.section.epochs * self.steps)
+        set_learning_rate(self.optimizer, rate)
+        x, y_B = self._batch(self.train, rows_B)
+        with self.place.autocast():
+            outputs_BK = self.model(x)
+        loss = self.loss(outputs_BK.float(), y_B, rows_B)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.loss_sum += loss.detach() * len(rows_B)
+
+    def _end_epoch(self, rows_per_second: float) -> None:
+        train_loss = self._mean_loss(len(self.train))
+        loss, quality = self._evaluate()
+        rate = learning_rate(self.section, self.epoch * self.steps + self.steps - 1, self.section.epochs * self.steps)
+        entry = {"train_loss": train_loss, "validation_loss": loss, "validation_metric": quality}
+        self.history.append({"epoch": self.epoch + 1, **entry, "learning_rate": rate})
+        if self.section.early_stopping_epochs and self._best_epoch() == len(self.history) - 1:
+            self.best = copy.deepcopy(self.model.state_dict())
+        self.tell("progress", **self._where(), **entry, rows_per_second=round(rows_per_second, 1))
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum.zero_()
+        self._save()
+
+    def _evaluate(self) -> tuple[float | None, float | None]:
+        rows = len(self.validation)
+        if not rows:
+            return None, None
+        self.model.eval()
+        loss, total = torch.zeros(2, dtype=torch.float64, device=self.place.device)
+        measure = task_loss(self.task)
+        with torch.no_grad():
+            for start in range(0, rows, EVALUATION_ROWS):
+                rows_B = np.arange(start, min(start + EVALUATION_ROWS, rows))
+                x, y_B = self._batch(self.validation, rows_B)
+                with self.place.autocast():
+                    outputs_BK = self.model(x)
+                loss += measure(outputs_BK.float(), y_B, rows_B) * len(rows_B)
+                total += metric_sum(self.task, outputs_BK.float(), y_B)
+        return self._number(loss.item() / rows), metric(self.task, total.item(), rows)
+
+    def _batch(self, split: Split, rows_B: np.ndarray) -> tuple[Tensor, Tensor]:
+        return tuple(torch.from_numpy(part[rows_B]).to(self.place.device) for part in (split.x, split.y))  # pyright: ignore
+
+    def _best_epoch(self) -> int:
+        return min(range(len(self.history)), key=lambda i: self.history[i]["validation_loss"])
+
+    def _stopped(self) -> bool:
+        patience = self.section.early_stopping_epochs
+        if patience and not len(self.validation):
+            raise ConfigError(
+                f"train.early_stopping_epochs {patience}: found no validation rows, wanted some; raise data.validation_share or set 0"
+            )
+        return bool(patience and self.history) and len(self.history) - 1 - self._best_epoch() >= patience
+
+    def _mean_loss(self, rows: int) -> float:
+        return self._number(self.loss_sum.item() / rows)
+
+    def _number(self, loss: float) -> float:
+        if np.isfinite(loss):
+            return loss
+        raise ConfigError(
+            f"train: found loss {loss} in epoch {self.epoch + 1}, step {self.step}, wanted a finite number; "
+            f"lower train.learning_rate (now {self.section.learning_rate:g}) or raise train.warmup_share"
+        )
+
+    def _tell_progress(self, rows_per_second: float, rows: int) -> None:
+        self.tell(
+            "progress", **self._where(), train_loss=self._mean_loss(rows), rows_per_second=round(rows_per_second, 1)
+        )
+
+    def _where(self) -> dict[str, int]:
+        return {"epoch": self.epoch + 1, "epochs": self.section.epochs, "step": self.step, "steps": self.steps}
+
+    def _conditions(self) -> dict[str, Any]:
+        fields = json.dumps([self.section.key_fields(), len(self.train), self.job], sort_keys=True)
+        return self.place.conditions() | {"job": hashlib.sha256(fields.encode()).hexdigest()}
+
+    def _save(self) -> None:
+        if self.checkpoints is None:
+            return
+        if self.step:
+            self._mean_loss(1)  # a checkpoint never keeps a loss that is no number
+        groups = {
+            "model": self.model.state_dict(),
+            "best": self.best,
+            "optimizer": optimizer_tensors(self.optimizer),
+            "generator": generator_tensors(),
+            "loop": {"loss_sum": self.loss_sum},
+        }
+        tensors = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
+        facts = {"epoch": self.epoch, "step": self.step, "history": self.history, "conditions": self._conditions()}
+        save_checkpoint(self.checkpoints, self.epoch * self.steps + self.step, facts, tensors)
+
+    def _resume(self) -> None:
+        found = latest_checkpoint(self.checkpoints) if self.checkpoints else None
+        if found is None:
+            return
+        then, now = found.facts["conditions"], self._conditions()
+        differing = sorted(name for name in now if then.get(name) != now[name])
+        if differing:
+            changes = ", ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in differing)
+            self.tell("restarted", reason=f"the checkpoint was written under other conditions: {changes}")
+            return
+        self.model.load_state_dict(found.group("model"))
+        load_optimizer(self.optimizer, found.group("optimizer"))
+        self.best = found.group("best")
+        self.loss_sum.copy_(found.group("loop")["loss_sum"])
+        self.epoch, self.step, self.history = found.facts["epoch"], found.facts["step"], found.facts["history"]
+        load_generators(found.group("generator"))
+        self.tell("resumed", epoch=self.epoch + 1, step=self.step)

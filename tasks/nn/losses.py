@@ -1,0 +1,52 @@
+"""What training minimises, and what validation reports."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Loss = Callable[[Tensor, Tensor, np.ndarray], Tensor]
+"""Outputs (B, K), targets (B,), indices of the rows (B,) → the mean loss, a scalar."""
+
+
+def task_loss(task: str) -> Loss:
+    """Cross-entropy of logits for classification, mean squared error of the standardised target for regression."""
+    if task == "classification":
+        return lambda outputs_BK, y_B, _: functional.cross_entropy(outputs_BK, y_B)
+    return lambda outputs_B1, y_B, _: functional.mse_loss(outputs_B1.squeeze(1), y_B)
+
+
+def distillation_loss(task: str, teacher_NK: np.ndarray, temperature: float, soft_share: float) -> Loss:
+    """The labels' loss and, weighted with `soft_share`, the distance to the teacher's outputs (N, K): log-probabilities or values.
+
+    T²: Hinton 2015 §2.1, so that the soft part's gradients keep their size at any temperature.
+    """
+    hard = task_loss(task)
+    teacher = torch.from_numpy(teacher_NK)
+
+    def loss(outputs_BK: Tensor, y_B: Tensor, rows_B: np.ndarray) -> Tensor:
+        taught_BK = teacher[torch.from_numpy(rows_B)].to(outputs_BK.device)
+        if task == "classification":
+            log_student_BK = functional.log_softmax(outputs_BK / temperature, 1)
+            log_teacher_BK = functional.log_softmax(taught_BK / temperature, 1)
+            divergence = functional.kl_div(log_student_BK, log_teacher_BK, reduction="batchmean", log_target=True)
+            soft = divergence * temperature**2
+        else:
+            soft = functional.mse_loss(outputs_BK, taught_BK)
+        return soft_share * soft + (1 - soft_share) * hard(outputs_BK, y_B, rows_B)
+
+    return loss
+
+
+def metric_sum(task: str, outputs_BK: Tensor, y_B: Tensor) -> Tensor:
+    """Sum over the batch of what `metric` averages: right answers, or squared errors."""
+    if task == "classification":
+        return (outputs_BK.argmax(1) == y_B).sum()
+    return ((outputs_BK.squeeze(1) - y_B) ** 2).sum()
+
+
+def metric(task: str, total: float, rows: int) -> float:
+    """Accuracy, or RMSE in standard deviations of the target."""
+    return total / rows if task == "classification" else (total / rows) ** 0.5

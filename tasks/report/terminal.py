@@ -1,0 +1,124 @@
+"""The end of a run on one screen of a terminal: plain text, coloured only where there is a terminal to colour it."""
+
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from tasks.report.formats import DECISIONS, count, duration, metric_name, metric_range, metric_value, ratio, size
+from tasks.report.serving import curl, serve_command
+
+WIDTH = 96
+INDENT = 14
+STYLES = {"promote": "bold green", "hold": "bold yellow", "reject": "bold red"}
+LONGEST_REQUEST = 600  # characters of a request that still fit the screen
+
+
+def print_summary(
+    summary: Mapping[str, Any], extra: Mapping[str, Any] | None = None, stream: TextIO | None = None
+) -> None:
+    """Write the summary to `stream` (standard output), with the verdict in colour on a terminal."""
+    console = Console(file=stream or sys.stdout, soft_wrap=True, highlight=False)
+    text = Text(summary_text(summary, extra))
+    decision = (summary.get("verdict") or {}).get("decision", "hold")
+    text.highlight_regex(rf"(?m)^{DECISIONS[decision].upper()}\b", STYLES[decision])
+    text.highlight_regex(r"(?m)^(Data|Quality|Size|Speed|Steps|Report)\b", "dim")
+    text.highlight_regex(r"(?m)^(Serve|Ask)\b", "bold cyan")
+    console.print(text)
+
+
+def summary_text(summary: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> str:
+    """The summary as lines of at most 96 columns; only a command that is to be pasted may be longer.
+
+    `summary`: what `run --json` prints. `extra`: optional `serve` ({"model", "command", "curl", "item"}) for the request.
+    """
+    lines = [f"{summary['pipeline']}, run {summary['run_id']}", ""]
+    for build in (_data, _quality, _compression, _steps):
+        lines += build(summary)
+    lines += ["", *_verdict(summary), ""]
+    lines += _calling(summary, (extra or {}).get("serve"))
+    if summary.get("report"):
+        lines.append(_line("Report", summary["report"]))
+    return "\n".join(lines).rstrip()
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{INDENT}}{text}"
+
+
+def _data(summary: Mapping[str, Any]) -> Iterator[str]:
+    data = summary.get("data")
+    if data:
+        numbers = [count(data[name]) for name in ("rows_in", "rows_out", "rows_quarantined")]
+        yield _line("Data", f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined")
+
+
+def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
+    metrics = summary.get("metrics") or {}
+    rows = f"({count(next(iter(metrics.values()))['n'])} test rows)" if metrics else ""
+    for place, (name, entry) in enumerate(metrics.items()):
+        figures = f"{metric_value(name, entry['value']):>8}  {metric_range(name, entry):<15}"
+        label = f"{metric_name(name):<10}"
+        yield _line("" if place else "Quality", f"{label}{figures} {'' if place else rows}".rstrip())
+
+
+def _compression(summary: Mapping[str, Any]) -> Iterator[str]:
+    packed = summary.get("compression")
+    if not packed:
+        return
+    before, after = size(packed["model_bytes_before"]), size(packed["model_bytes_after"])
+    yield _line(
+        "Size", f"{before} → {after}  ({ratio(packed['size_ratio'])} smaller than fp32, recipe {packed['recipe']})"
+    )
+    speeds = f"batch 1: {ratio(packed.get('latency_ratio_b1'))}, batch 32: {ratio(packed.get('latency_ratio_b32'))}"
+    yield _line("Speed", f"{speeds}  (times fp32 in the same runtime)")
+
+
+def _steps(summary: Mapping[str, Any]) -> Iterator[str]:
+    steps = summary.get("steps") or []
+    if not steps:
+        return
+    computed = [step for step in steps if step["state"] == "computed"]
+    longest = sorted(computed, key=lambda step: -step["seconds"])[:3]
+    named = ", ".join(f"{step['name']} {duration(step['seconds'])}" for step in longest)
+    text = f"{len(computed)} computed, {len(steps) - len(computed)} cached" + (f"; longest: {named}" if named else "")
+    yield from _wrapped("Steps", text)
+
+
+def _verdict(summary: Mapping[str, Any]) -> Iterator[str]:
+    verdict, release = summary.get("verdict"), summary.get("release") or {}
+    if not verdict:
+        return
+    title = DECISIONS[verdict["decision"]].upper()
+    if release.get("version"):
+        alias = f" serves as {release['alias']}" if release.get("alias") else ""
+        after = f"{release['model']} version {release['version']}{alias}"
+    else:
+        after = "may be released" if verdict["decision"] == "promote" else "not released; what served before still does"
+    yield _line(title, after)
+    for reason in verdict["reasons"]:
+        yield from _wrapped("", f"- {reason}", hanging=2)
+
+
+def _wrapped(label: str, text: str, hanging: int = 0) -> list[str]:
+    tied = text.replace(" %", "\xa0%")  # a number and its per cent stay on one line
+    pieces = [
+        piece.replace("\xa0", " ") for piece in textwrap.wrap(tied, WIDTH - INDENT, subsequent_indent=" " * hanging)
+    ]
+    pieces = pieces or [""]
+    return [_line(label, pieces[0]), *(" " * INDENT + piece for piece in pieces[1:])]
+
+
+def _calling(summary: Mapping[str, Any], serve: Mapping[str, Any] | None) -> Iterator[str]:
+    release = summary.get("release") or {}
+    if not release.get("version"):
+        return
+    serve = serve or {"model": release["model"]}
+    yield _line("Serve", serve_command(serve))
+    request = curl(serve)
+    if len(request) > LONGEST_REQUEST:
+        request = curl({name: serve[name] for name in serve if name not in ("item", "curl")})
+    yield _line("Ask", request)

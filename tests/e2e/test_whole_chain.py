@@ -1,0 +1,205 @@
+"""The whole chain as a user meets it: the command, real processes, a real Prefect server, the default preset."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from commands import COMMAND, Ended, environment, wait_for
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def first(millrace: Command, home: Path) -> dict:
+    ended = millrace("run", "digits", "--json", home=home)
+    assert ended.code == 0, ended.err
+    return ended.json
+
+
+def test_the_default_preset_ends_with_a_promoted_champion(first: dict):
+    assert first["verdict"]["decision"] == "promote"
+    assert first["release"]["version"] == 1
+    assert {entry["state"] for entry in first["steps"]} == {"computed"}
+    data = first["data"]
+    assert data["rows_in"] == data["rows_out"] + data["rows_quarantined"] == 1797
+    assert first["metrics"]["accuracy"]["value"] > 0.95
+    assert first["compression"]["size_ratio"] >= 4
+    assert Path(first["report"]).read_text().startswith("<!doctype html>")
+
+
+def test_the_same_run_again_finds_every_step_cached_in_prefect_too(
+    millrace: Command, home: Path, first: dict, prefect_api: str
+):
+    ended = millrace("run", "digits", "--json", home=home)
+    assert ended.code == 0, ended.err
+    assert {entry["state"] for entry in ended.json["steps"]} == {"cached"}
+    assert ended.json["verdict"] == {"decision": "promote", "reasons": ["already the champion"]}
+    assert ended.json["release"] == first["release"]
+    names = _task_states_of_latest_pipeline(prefect_api)
+    assert len(names) == len(ended.json["steps"])
+    assert set(names) == {"Cached"}
+
+
+def test_a_cached_run_loads_neither_dask_nor_torch_and_starts_no_process(home: Path, first: dict, prefect_api: str):
+    script = """
+import subprocess, sys
+started = []
+real = subprocess.Popen.__init__
+def spy(self, args, *rest, **more):
+    started.append(args)
+    real(self, args, *rest, **more)
+subprocess.Popen.__init__ = spy
+from flows.cli import main
+code = main(["run", "digits", "--json"])
+heavy = [name for name in ("torch", "dask", "distributed", "sklearn") if name in sys.modules]
+programs = [args for args in started if "tasks." in str(args) or "dask" in str(args)]
+sys.stderr.write(f"HEAVY {heavy} PROGRAMS {programs}")
+sys.exit(code)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=home,
+        env=environment(home / ".millrace", PREFECT_API_URL=prefect_api),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "HEAVY [] PROGRAMS []" in ended.stderr
+
+
+def test_another_folder_with_the_same_storage_computes_nothing(
+    millrace: Command, home: Path, first: dict, tmp_path: Path
+):
+    ended = millrace("run", "digits", "--json", "--storage", str(home / ".millrace" / "store"), home=tmp_path)
+    assert ended.code == 0, ended.err
+    assert {entry["state"] for entry in ended.json["steps"]} == {"cached"}
+
+
+def test_another_folder_with_its_own_storage_gives_the_same_digests(millrace: Command, first: dict, tmp_path: Path):
+    ended = millrace("run", "digits", "--json", home=tmp_path)
+    assert ended.code == 0, ended.err
+    assert ended.json["data"] == first["data"]
+    assert ended.json["release"]["digest"] == first["release"]["digest"]
+    assert [entry["key"] for entry in ended.json["steps"]] == [entry["key"] for entry in first["steps"]]
+
+
+def test_every_stored_byte_matches_its_digest_and_a_flipped_one_is_found(millrace: Command, home: Path, first: dict):
+    assert millrace("verify", home=home).code == 0
+    blob = max((home / ".millrace" / "store" / "blobs").rglob("*.onnx"), key=lambda path: path.stat().st_size)
+    content = blob.read_bytes()
+    try:
+        blob.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        ended = millrace("verify", home=home)
+        assert ended.code == 1
+        assert blob.name in ended.out
+    finally:
+        blob.write_bytes(content)
+
+
+def test_a_poisoned_candidate_is_rejected_and_the_champion_still_answers(millrace: Command, home: Path, first: dict):
+    ended = millrace("run", "digits", "--json", "--set", "train.learning_rate=0", "--set", "train.epochs=1", home=home)
+    assert ended.code == 3, ended.err
+    assert ended.json["verdict"]["decision"] == "reject"
+    assert ended.json["release"]["version"] is None
+    items = home / "items.json"
+    items.write_text(json.dumps([[[0] * 8] * 8]))
+    answer = millrace("predict", "digits", "--input", str(items), home=home)
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["prediction"] in {str(digit) for digit in range(10)}
+    assert "version 1" in millrace("models", "digits", home=home).out
+
+
+def test_a_rolled_back_model_does_not_come_back_by_itself(millrace: Command, first: dict, home: Path):
+    other = ("run", "digits", "--json", "--set", "train.seed=1")
+    second = millrace(*other, home=home)
+    assert second.code == 0, second.err
+    assert second.json["release"]["version"] == 2
+    assert millrace("rollback", "digits", home=home).code == 0
+    again = millrace(*other, home=home)
+    assert again.code == 3, again.err
+    assert again.json["verdict"]["decision"] == "hold"
+    assert any("rolled back" in reason for reason in again.json["verdict"]["reasons"])
+    assert millrace("promote", "digits", "2", home=home).code == 0
+    assert millrace(*other, home=home).code == 0
+    assert millrace("promote", "digits", "1", home=home).code == 0
+
+
+def test_a_trainer_killed_in_mid_epoch_goes_on_and_ends_right(first: dict, prefect_api: str, tmp_path: Path):
+    command = subprocess.Popen(
+        [*COMMAND, "run", "digits", "--json", "--set", "train.checkpoint_every_steps=5"],
+        cwd=tmp_path,
+        env=environment(tmp_path / ".millrace", PREFECT_API_URL=prefect_api),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    work = tmp_path / ".millrace" / "work"
+    wait_for(lambda: list(work.glob("train-*/checkpoints/*")), "the first checkpoint", seconds=180)
+    trainer = wait_for(lambda: _child_running(command.pid, "tasks.nn.trainer"), "the trainer")
+    os.kill(trainer, signal.SIGKILL)
+    out, err = command.communicate(timeout=300)
+    assert command.returncode == 0, err
+    summary = json.loads(out)
+    assert "resumed" in err
+    assert summary["release"]["digest"] == first["release"]["digest"]
+
+
+def test_mistakes_are_one_message_without_a_traceback(millrace: Command, tmp_path: Path):
+    for arguments, code, said in (
+        (("run", "digitz"), 2, "did you mean 'digits'"),
+        (("run", "digits", "--set", "train.epoch=3"), 2, "did you mean 'epochs'"),
+        (("run", "digits", "--set", "train.epochs=0"), 2, "greater than or equal to 1"),
+        (("run",), 2, "millrace presets"),
+        (("run", "--config", "absent.yaml"), 2, "absent.yaml"),
+        (("promote", "nobody", "1"), 1, "nobody"),
+        (("predict", "nobody", "--input", "absent.json"), 2, "absent.json"),
+        (("serve", "nobody", "--no-auth"), 1, "nobody"),
+    ):
+        ended = millrace(*arguments, home=tmp_path)
+        assert (ended.code, "Traceback" in ended.err) == (code, False), (arguments, ended.code, ended.err)
+        assert said in ended.err
+        assert len(ended.err.strip().splitlines()) <= 5
+
+
+def _task_states_of_latest_pipeline(api: str) -> list[str]:
+    """State names of all task runs in the latest pipeline run and its stage flows."""
+    query = {"sort": "START_TIME_DESC", "limit": 50}
+    runs = httpx.post(f"{api}/flow_runs/filter", json=query).json()
+    latest = next(run for run in runs if run["parent_task_run_id"] is None)
+    since = latest["start_time"]
+    stages = [run["id"] for run in runs if run["start_time"] >= since]
+    filters = {"task_runs": {"flow_run_id": {"any_": stages}}, "limit": 200}
+
+    def finished() -> list[str]:
+        tasks = httpx.post(f"{api}/task_runs/filter", json=filters).json()
+        steps = [task for task in tasks if not task["state"]["state_details"].get("child_flow_run_id")]
+        return (
+            [task["state_name"] for task in steps if task["state_type"] in ("COMPLETED", "FAILED")]
+            if all(task["state_type"] == "COMPLETED" for task in steps)
+            else []
+        )
+
+    return wait_for(finished, "the task runs' last states", seconds=30)
+
+
+def _child_running(pid: int, program: str) -> int | None:
+    for child in psutil.Process(pid).children(recursive=True):
+        try:
+            if program in child.cmdline():
+                return child.pid
+        except psutil.Error:
+            continue
+    return None

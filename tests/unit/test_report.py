@@ -1,0 +1,276 @@
+"""The page and the terminal summary: complete, self-contained, escaped, and graceful where parts are absent."""
+
+import io
+import json
+import re
+import shlex
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tasks.report.formats import duration, metric_range, metric_value, ratio, size
+from tasks.report.page import render
+from tasks.report.terminal import WIDTH, print_summary, summary_text
+
+VOID = {"meta", "br", "hr", "img", "input", "link", "path", "circle", "rect", "use", "line", "stop"}
+EVIL = "<script>alert('x')</script>"
+DIGEST = "0123456789abcdef" * 4
+
+
+@pytest.fixture(autouse=True)
+def own_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path_factory.getbasetemp() / "root"))
+
+
+def entry(value: float, width: float = 0.01) -> dict[str, float]:
+    return {"value": value, "low": value - width, "high": min(1.0, value + width), "n": 540}
+
+
+def summary(decision: str = "promote") -> dict[str, Any]:
+    released = decision == "promote"
+    return {
+        "run_id": "20260801-101500-a1b2c3",
+        "pipeline": "digits",
+        "steps": [
+            {"name": "prepare", "state": "cached", "seconds": 0.02, "key": DIGEST},
+            {"name": "train", "state": "computed", "seconds": 18.4, "key": DIGEST},
+        ],
+        "data": {"digest": DIGEST, "rows_in": 1800, "rows_out": 1797, "rows_quarantined": 3},
+        "metrics": {
+            "accuracy": entry(0.987),
+            "macro_f1": entry(0.986),
+            "log_loss": entry(0.06),
+            "roc_auc": entry(0.99),
+        },
+        "compression": {
+            "recipe": "small",
+            "model_bytes_before": 431_000,
+            "model_bytes_after": 35_300,
+            "size_ratio": 12.2,
+            "latency_ratio_b1": 4.6,
+            "latency_ratio_b32": 0.8,
+        },
+        "verdict": {
+            "decision": decision,
+            "reasons": ["accuracy 98.7 % against the champion's 98.9 %: at worst 1.5 points lower"],
+        },
+        "release": {
+            "model": "digits",
+            "version": 3 if released else None,
+            "alias": "champion" if released else None,
+            "digest": DIGEST,
+        },
+        "report": "/data/reports/run.html",
+    }
+
+
+def view(decision: str = "promote") -> dict[str, Any]:
+    candidates = [
+        {"name": name, "bytes": size, "latency_ratio_b1": speed, "latency_ratio_b32": speed, "metric": "accuracy",
+         **entry(0.98), "chosen": name == "small", "why": f"because of {name}"}
+        for name, size, speed in (("fp32", 431_000, 1.0), ("middle", 120_000, 2.0), ("small", 35_300, 4.6))
+    ]  # fmt: skip
+    return {
+        "summary": summary(decision),
+        "config": {"name": "digits", "evaluate": {"metric": "accuracy"}},
+        "dataset": {
+            "task": "classification",
+            "target": "label",
+            "splits": {"train": 990, "validation": 267, "test": 540},
+            "quarantine": [{"rule": "type", "count": 3}],
+            "profile": {"label": {"type": "category", "counts": {"cat": 500, EVIL: 490, "$5 or $6": 1}, "other": 0}},
+        },
+        "quarantine": [{"_file": "a.csv", "_row": 17, "rule": "type", "reason": EVIL, "raw": EVIL}],
+        "history": [
+            {
+                "epoch": n,
+                "train_loss": 2 / n,
+                "validation_loss": 2.2 / n,
+                "validation_metric": 0.9,
+                "learning_rate": 1e-3,
+            }
+            for n in range(1, 6)
+        ],
+        "confusion": {"classes": ["cat", EVIL], "matrix": [[260, 4], [3, 273]]},
+        "candidates": candidates,
+        "lineage": [{"step": "train", "key": DIGEST, "output": DIGEST, "state": "computed", "seconds": 18.4}],
+        "serve": {"model": "digits", "command": "millrace serve digits --no-auth", "item": [[0.0, 1.5], [3.0, 16.0]]},
+        "started": "2026-08-01 10:15 UTC",
+        "machine": "a processor",
+    }
+
+
+class Page(HTMLParser):
+    """Tags that balance, ids, headings and texts of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique() -> None:
+    page = Page(render(view()))
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids)) > 20
+
+
+def test_the_page_shows_every_part() -> None:
+    text = Page(render(view())).text
+    for wanted in (
+        "Promoted", "digits version 3 serves as", "98.7 %", "97.7–99.7 %", "12.2×", "4.6×", "1,797", "Quarantined rows", "a.csv",
+        "Training", "validation", "because of middle", "millrace serve digits --no-auth", '{"input_data":[[[0,1.5],[3,16]]]}',
+        "18.4 s", "0123456789ab", "metric: accuracy", "a processor", "2026-08-01 10:15 UTC", "predicted", "actual",
+    ):  # fmt: skip
+        assert wanted in text, wanted
+
+
+def test_every_plot_is_drawn_and_says_what_it_shows() -> None:
+    labels = [
+        attributes["aria-label"]
+        for tag, attributes in Page(render(view())).seen
+        if tag == "svg" and "aria-label" in attributes
+    ]
+    assert len(labels) == 5
+    assert all(labels)
+
+
+def test_nothing_on_the_page_comes_from_elsewhere() -> None:
+    text = render(view())
+    addresses = set(re.findall(r"https?://[^\s\"'<]+", text))
+    assert addresses == {"http://127.0.0.1:8000/predict"}
+    assert not re.search(r"<link|@import|src=|url\((?!#)", text)
+
+
+def test_values_from_the_data_are_escaped_everywhere() -> None:
+    text = render(view())
+    assert EVIL not in text
+    assert text.count("<script>") == 1
+    assert text.count("&lt;script&gt;") >= 3
+
+
+def test_plots_take_their_colours_from_the_theme() -> None:
+    text = render(view())
+    plots = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)[1:]
+    for plot in plots:
+        colours = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", plot))
+        assert colours <= {"none"} | {
+            f"var(--{name})" for name in ("ink", "muted", "line", "paper", "accent", "second")
+        }
+    assert "light-dark(" in text
+
+
+def test_the_same_view_gives_the_same_page() -> None:
+    assert render(view()) == render(view())
+
+
+@pytest.mark.parametrize(("decision", "title"), [("hold", "Held"), ("reject", "Rejected")])
+def test_what_is_not_promoted_says_that_nothing_changed(decision: str, title: str) -> None:
+    text = Page(render(view(decision))).text
+    assert title in text
+    assert "what served before still does" in text
+    assert "This run released no model" in text
+
+
+def test_absent_parts_are_left_out_with_a_word() -> None:
+    page = Page(render({"summary": summary()}))
+    assert "not trained in epochs" in page.text
+    assert "No candidates were made" in page.text
+    assert "No steps were recorded" in page.text
+    bare = {"run_id": "r", "pipeline": "p", "verdict": {"decision": "hold", "reasons": []}}
+    assert "No metrics were measured" in Page(render({"summary": bare})).text
+
+
+def test_a_clean_data_set_says_that_no_row_was_refused() -> None:
+    clean = view()
+    clean["summary"]["data"]["rows_quarantined"] = 0
+    clean["quarantine"] = []
+    assert "No row was refused" in Page(render(clean)).text
+
+
+def test_a_regression_has_no_confusion_matrix_and_keeps_its_unit() -> None:
+    regression = view()
+    regression["summary"]["metrics"] = {"rmse": {"value": 51.234, "low": 48.0, "high": 55.0, "n": 90}, "r2": entry(0.6)}
+    regression["confusion"] = None
+    regression["config"] = {"evaluate": {"metric": "rmse"}}
+    regression["dataset"]["task"] = "regression"
+    regression["dataset"]["profile"] = {"label": {"type": "number", "edges": [0, 1, 2], "counts": [3, 4]}}
+    regression["candidates"] = [
+        {**item, "metric": "rmse", "value": 51.2, "low": 48.0, "high": 55.0} for item in regression["candidates"]
+    ]
+    text = Page(render(regression)).text
+    assert "51.23" in text
+    assert "predicted" not in text
+
+
+def test_many_classes_and_long_names_still_make_a_page() -> None:
+    many = view()
+    classes = [f"a rather long class name {index}" for index in range(60)]
+    many["confusion"] = {
+        "classes": classes,
+        "matrix": [[int(row == column) for column in range(60)] for row in range(60)],
+    }
+    many["dataset"]["profile"]["label"]["counts"] = {name: index for index, name in enumerate(classes)}
+    assert "too many classes" in Page(render(many)).text
+
+
+def test_the_terminal_summary_fits_a_screen() -> None:
+    lines = summary_text(summary(), {"serve": view()["serve"]}).splitlines()
+    assert len(lines) <= 24
+    assert all(len(line) <= WIDTH for line in lines if not line.startswith("Ask"))
+    text = "\n".join(lines)
+    for wanted in ("1,800 rows in, 1,797 out, 3 quarantined", "98.7 %", "97.7–99.7 %", "431 kB → 35.3 kB", "batch 1: 4.6×", "PROMOTED",
+                   "version 3 serves as champion", "1 computed, 1 cached", "millrace serve digits", "/data/reports/run.html"):  # fmt: skip
+        assert wanted in text
+
+
+def test_the_request_in_the_summary_can_be_pasted() -> None:
+    line = next(
+        line for line in summary_text(summary(), {"serve": view()["serve"]}).splitlines() if line.startswith("Ask")
+    )
+    words = shlex.split(line.removeprefix("Ask"))
+    assert words[:3] == ["curl", "-s", "http://127.0.0.1:8000/predict"]
+    assert json.loads(words[-1]) == {"input_data": [[[0, 1.5], [3, 16]]]}
+
+
+def test_what_is_held_gets_no_request() -> None:
+    text = summary_text(summary("hold"))
+    assert "HELD" in text
+    assert "curl" not in text
+
+
+def test_a_pipe_gets_plain_text_and_no_brackets_are_taken_for_markup() -> None:
+    stream, odd = io.StringIO(), summary()
+    odd["verdict"]["reasons"] = ["a [bold]reason[/bold]"]
+    print_summary(odd, stream=stream)
+    assert "\x1b" not in stream.getvalue()
+    assert "a [bold]reason[/bold]" in stream.getvalue()
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    assert [size(number) for number in (512, 35_300, 431_000, 5_200_000)] == ["512 B", "35.3 kB", "431 kB", "5.2 MB"]
+    assert [duration(number) for number in (0.04, 3.21, 250, 4000)] == ["40 ms", "3.2 s", "4 min 10 s", "1 h 6 min"]
+    assert [ratio(number) for number in (0.8, 1.0, 12.21, None)] == ["0.80×", "1.00×", "12.2×", "–"]
+    assert metric_value("log_loss", 0.0612) == "0.061"
+    assert metric_range("accuracy", entry(0.987)) == "97.7–99.7 %"
