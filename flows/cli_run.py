@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Any
 
-from flows.settings import load_config, parse_override, resolve
-from storage.root import data_root
+from flows.settings import PipelineConfig, load_config, parse_override, resolve
+from storage.root import data_root, default_storage
 
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
@@ -25,7 +25,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     with Display(sys.stderr):
         state = pipeline(config=config.model_dump(mode="json"), return_state=True)
     summary = state.result()
-    _show(summary, as_json=arguments.json)
+    _show(summary, config, as_json=arguments.json)
     return 0 if summary["verdict"]["decision"] == "promote" else 3
 
 
@@ -45,10 +45,12 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-def _show(summary: dict[str, Any], as_json: bool) -> None:
+def _show(summary: dict[str, Any], config: PipelineConfig, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(summary) + "\n")
         return
+    from flows.summary import serving_example
     from tasks.report.terminal import print_summary
 
-    print_summary(summary)
+    example = serving_example(config.storage.url or default_storage(), config.name, config.release.alias)
+    print_summary(summary, {"serve": example})

@@ -40,7 +40,7 @@ def compress_model(
             "features": prepared.features,
             "transforms": prepared.transforms,
         }
-        recipes = (UNCOMPRESSED, *recipes_for(run.config.compress.recipes, run.config.train))
+        recipes = recipes_for(run.config.compress, run.config.train)
         cases = {recipe.name: {"recipe": recipe, **common} for recipe in recipes}
         artifacts = run.each(COMPRESS, cases, parallel=run.config.compress.parallel)
         return Candidates(artifacts.pop(UNCOMPRESSED.name), artifacts)

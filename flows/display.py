@@ -38,7 +38,7 @@ class Display:
         kind = event.get("event")
         if kind in ("computed", "cached"):
             mark = "✓" if kind == "computed" else "="
-            self._write(f"{mark} {event['stage']:<28} {kind:<9} {event['seconds']:7.1f} s")
+            self._write(f"{mark} {event['stage']:<32} {kind:<9} {event['seconds']:6.1f} s")
         elif self._live:
             self._live.update(_without_markup(describe(event)))
         elif self._is_due(event):
@@ -46,6 +46,8 @@ class Display:
 
     def _is_due(self, event: Event) -> bool:
         """Piped output gets what matters, and progress at most every few seconds a stage."""
+        if event.get("event") == "started":
+            return False
         stage, now = event["stage"], time.monotonic()
         if (
             event.get("event") in (None, "progress")

@@ -3,18 +3,20 @@
 import contextvars
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from prefect.logging import get_run_logger
 from prefect.states import State
-from prefect.task_runners import ThreadPoolTaskRunner
-from storage.objects import open_store
-from storage.runs import new_run_id
 
 from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
+from storage.objects import open_store
 from storage.root import default_storage
+from storage.runs import new_run_id
 from tasks.progress import reporter, set_run_id
 
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
@@ -52,46 +54,43 @@ class Run:
 
     def step(self, step: Step, label: str = "", **inputs: Any) -> Any:
         """Run one step and return its ref; raises what the step raised."""
-        parameters = self._parameters(step, inputs)
-        started = time.perf_counter()
-        self._report(label or step.name, {"event": "started"})
-        state = step.load()(**parameters, return_state=True)
-        return self._enter(step, label or step.name, parameters, state, started)
+        return self._enter(label or step.name, *self._timed(step, label or step.name, self._parameters(step, inputs)))
 
     def each(self, step: Step, cases: Mapping[str, Mapping[str, Any]], parallel: int) -> dict[str, Any]:
-        """Run a step once for each labelled set of inputs, `parallel` at a time; the refs by label."""
+        """Run a step once for each labelled set of inputs, `parallel` at a time; the refs by label, in order."""
+        with ThreadPoolExecutor(parallel) as pool:
+            futures = {}
+            for case, inputs in cases.items():
+                timed = partial(self._timed, step, f"{step.name} {case}", self._parameters(step, inputs))
+                futures[case] = pool.submit(contextvars.copy_context().run, timed)
+            ended = {case: future.result() for case, future in futures.items()}
+        return {case: self._enter(f"{step.name} {case}", *how) for case, how in ended.items()}
+
+    def _timed(self, step: Step, label: str, parameters: Mapping[str, Any]) -> tuple[State, str, float]:
+        """The step's last state, its key, and the seconds it took."""
         started, task = time.perf_counter(), step.load()
-        prepared = {label: self._parameters(step, inputs) for label, inputs in cases.items()}
-        with ThreadPoolTaskRunner(max_workers=parallel) as runner:
-            futures = {label: runner.submit(task, parameters) for label, parameters in prepared.items()}
-            states = {label: _state(future) for label, future in futures.items()}
-        return {
-            label: self._enter(step, f"{step.name} {label}", prepared[label], state, started)
-            for label, state in states.items()
-        }
+        self._report(label, {"event": "started"})
+        state = task(**parameters, return_state=True)
+        seconds = time.perf_counter() - started
+        if state.is_completed():
+            self._report(label, {"event": _outcome(state), "seconds": round(seconds, 2)})
+        return state, task.cache_policy.key(parameters), seconds
+
+    def _enter(self, label: str, state: State, key: str, seconds: float) -> Any:
+        output = state.result()
+        self.steps.append(StepEntry(label, _outcome(state), round(seconds, 3), key, output.digest))
+        return output
 
     def _parameters(self, step: Step, inputs: Mapping[str, Any]) -> dict[str, Any]:
         sections = {name: getattr(self.config, name) for name in step.sections}
         return {**sections, **inputs, "storage": self.storage}
 
-    def _enter(self, step: Step, label: str, parameters: Mapping[str, Any], state: State, started: float) -> Any:
-        output = state.result()
-        cached = state.name == "Cached"
-        key = step.load().cache_policy.key(parameters)
-        entry = StepEntry(label, "cached" if cached else "computed", time.perf_counter() - started, key, output.digest)
-        self.steps.append(entry)
-        self._report(label, {"event": entry.state, "seconds": round(entry.seconds, 2)})
-        return output
-
     def _report(self, stage: str, event: dict[str, Any]) -> None:
-        from prefect.logging import get_run_logger
-
         reporter(stage, get_run_logger())(event)
 
 
-def _state(future: Any) -> State:
-    future.wait()
-    return future.state
+def _outcome(state: State) -> str:
+    return "cached" if state.name == "Cached" else "computed"
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from storage.errors import ConfigError
 from tasks.sections import (
@@ -20,6 +20,8 @@ from tasks.sections import (
     TrainSection,
     TransformsSection,
 )
+
+FAMILIES = {"image": ("cnn",), "text": ("textcnn",), "table": ("mlp", "sklearn")}
 
 
 class PipelineConfig(Section):
@@ -36,6 +38,20 @@ class PipelineConfig(Section):
     release: ReleaseSection = Field(default_factory=ReleaseSection, description="release: where the model goes")
     storage: StorageSection = Field(default_factory=StorageSection, description="Where everything that lasts is kept")
     cluster: ClusterSection = Field(default_factory=ClusterSection, description="Where data are processed in parallel")
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> "PipelineConfig":
+        """Refuse before any work what would fail after hours of it."""
+        regression = self.data.task == "regression"
+        if regression != (self.evaluate.metric == "rmse"):
+            wanted = "rmse" if regression else "accuracy, macro_f1 or log_loss"
+            raise ValueError(f"evaluate.metric is {self.evaluate.metric!r} for {self.data.task}; wanted {wanted}")
+        families = FAMILIES[self.data.kind]
+        if self.train.family not in families:
+            raise ValueError(
+                f"train.family is {self.train.family!r} for data.kind {self.data.kind!r}; wanted {' or '.join(families)}"
+            )
+        return self
 
 
 def resolve(
@@ -124,6 +140,8 @@ def explain(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:
         field = ".".join(str(part) for part in location)
         if mistake["type"] == "extra_forbidden":
             yield f"config {field}: no such field{nearest(location)}"
+        elif mistake["type"] == "value_error":
+            yield f"config {field}".strip() + f": {mistake['msg'].removeprefix('Value error, ')}"
         elif mistake["type"] == "missing":
             yield f"config {field}: missing; {description(location)}"
         else:

@@ -88,7 +88,6 @@ def _view(
     store = open_store(run.storage)
     history = json.loads(read_blob(store, read_manifest(store, model.digest).files["history.json"]))
     scores = read_scores(judgement.scores)
-    golden = _example_item(run)
     return {
         "summary": summary,
         "config": run.settings(),
@@ -101,7 +100,7 @@ def _view(
             {"step": e.name, "key": e.key, "output": e.output, "state": e.state, "seconds": e.seconds}
             for e in run.steps
         ],
-        "serve": golden,
+        "serve": serving_example(run.storage, run.config.name, run.config.release.alias),
         "started": datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{processor()}, Python {platform.python_version()}",
     }
@@ -134,11 +133,12 @@ def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
     return {batch: round(measured[batch]["ratio"], 3) for batch in ("b1", "b32")}
 
 
-def _example_item(run: Run) -> dict[str, Any]:
-    store, name = open_store(run.storage), run.config.name
-    serving = open_registry(run.storage).alias(name, run.config.release.alias)
+def serving_example(storage: str, name: str, alias: str) -> dict[str, Any]:
+    """How to call the model that serves now: its command, and an item that it was released with."""
+    store = open_store(storage)
+    serving = open_registry(store.url).alias(name, alias)
     item: Any = None
     if serving:
-        release = read_manifest(store, serving.release)
-        item = json.loads(read_blob(store, release.files["golden.json"]))["items"][0]
+        golden = read_manifest(store, serving.release).files["golden.json"]
+        item = json.loads(read_blob(store, golden))["items"][0]
     return {"model": name, "command": f"millrace serve {name} --no-auth", "item": item}

@@ -1,6 +1,9 @@
 """The candidates that suit a model family, for a run that names none."""
 
-from tasks.sections import Distil, Prune, Quantise, Recipe, TrainSection, Truncate
+from collections import Counter
+
+from storage.errors import ConfigError
+from tasks.sections import CompressSection, Distil, Prune, Quantise, Recipe, TrainSection, Truncate
 
 STATIC, DYNAMIC = Quantise(mode="static"), Quantise(mode="dynamic")
 HALF = Prune(share=0.5)
@@ -9,19 +12,14 @@ UNCOMPRESSED = Recipe(name="fp32")  # the trained model as it is, exported: the 
 TREES = ("hist_gradient_boosting", "random_forest")
 
 
-def recipes_for(named: tuple[Recipe, ...], train: TrainSection) -> tuple[Recipe, ...]:
-    """The run's candidates beside the uncompressed model: the recipes it names, or its family's."""
-    recipes = named or default_recipes(train.family, train.sklearn.estimator)
-    return tuple(recipe for recipe in recipes if recipe.passes)
-
-
 def recipes_for(compress: CompressSection, train: TrainSection) -> tuple[Recipe, ...]:
     """The baseline (the trained model as it is, exported), then the candidates. ConfigError when two have one name."""
-    recipes = (BASELINE, *(compress.recipes or default_recipes(train.family, train.sklearn.estimator)))
+    named = compress.recipes or default_recipes(train.family, train.sklearn.estimator)
+    recipes = (UNCOMPRESSED, *(recipe for recipe in named if recipe.passes))
     name, count = Counter(recipe.name for recipe in recipes).most_common(1)[0]
     if count > 1:
         raise ConfigError(
-            f"compress.recipes: found the name {name!r} {count} times, wanted each once ({BASELINE.name!r} is the baseline's)"
+            f"compress.recipes: found the name {name!r} {count} times, wanted each once ({UNCOMPRESSED.name!r} is the baseline's)"
         )
     return recipes
 

@@ -50,7 +50,8 @@ def release(
     smoke_test(storage, name, version, golden, release.tolerance)
     report({"event": "server answered", "version": version})
     registry.promote(name, version, release.alias, expected=before.number if before else None, automatic=True)
-    report({"event": "alias moved", "alias": release.alias, "version": version})
+    if not before or before.number != version:
+        report({"event": "alias moved", "alias": release.alias, "version": version})
     return released
 
 

@@ -20,7 +20,7 @@ def to_graph(estimator: Any, input_shape: Sequence[int], task: str, outputs: int
     _round_thresholds_down(estimator)
     classifies = task == "classification"
     options = {id(estimator): {"zipmap": False}} if classifies else None
-    features = [(INPUT, FloatTensorType([None, int(np.prod(input_shape))]))]
+    features: Any = [(INPUT, FloatTensorType([None, int(np.prod(input_shape))]))]
     graph: Any = to_onnx(estimator, initial_types=features, options=options, target_opset=OPSETS)
     _keep_one_output(graph, PROBABILITIES if classifies else graph.graph.output[0].name)
     if len(input_shape) > 1:
