@@ -68,12 +68,13 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict a file's items; one JSON line each."""
+    from storage.objects import open_store
     from storage.registry import open_registry
     from tasks.inference.releases import open_release
 
     items = read_items(arguments.input)
     storage = _storage(arguments)
-    _, predictor, _ = open_release(open_registry(storage), arguments.name, alias=arguments.alias)
+    _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, arguments.alias)
     predictions, outputs = predictor.predict(predictor.parse(items))
     for prediction, output in zip(predictions, outputs, strict=True):
         line: dict[str, Any] = {"prediction": prediction}

@@ -24,7 +24,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
 
     with Display(sys.stderr):
         state = pipeline(config=config.model_dump(mode="json"), return_state=True)
-    summary = state.result()
+    summary: dict[str, Any] = state.result()  # pyright: ignore[reportAssignmentType]
     _show(summary, config, as_json=arguments.json)
     return 0 if summary["verdict"]["decision"] == "promote" else 3
 

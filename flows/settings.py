@@ -21,7 +21,7 @@ from tasks.sections import (
     TransformsSection,
 )
 
-FAMILIES = {"image": ("cnn",), "text": ("textcnn",), "table": ("mlp", "sklearn")}
+FAMILIES = {"image": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
 
 
 class PipelineConfig(Section):

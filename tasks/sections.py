@@ -43,21 +43,23 @@ class Source(Section):
         json_schema_extra=NOT_IN_KEY,
     )
     members: str = Field(
-        "", description="Glob over the members, when the URL is a tar or zip archive; empty: all of them"
+        default="", description="Glob over the members, when the URL is a tar or zip archive; empty: all of them"
     )
     split: Literal["any", "train", "validation", "test"] = Field(
-        "any", description="The split that these rows belong to; any: by content hash"
+        default="any", description="The split that these rows belong to; any: by content hash"
     )
 
 
 class CsvOptions(Section):
     """How to read CSV and TSV."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="Field separator (TSV sets it to a tab)")
-    header: bool = Field(True, description="Whether the first line of each file names the columns")
-    columns: tuple[str, ...] = Field((), description="Column names, where there is no header")
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Field separator (TSV sets it to a tab)"
+    )
+    header: bool = Field(default=True, description="Whether the first line of each file names the columns")
+    columns: tuple[str, ...] = Field(default=(), description="Column names, where there is no header")
     missing: tuple[str, ...] = Field(
-        ("", "NA", "N/A", "NaN", "nan", "null", "?"), description="Texts that mean: no value"
+        default=("", "NA", "N/A", "NaN", "nan", "null", "?"), description="Texts that mean: no value"
     )
 
 
@@ -66,10 +68,10 @@ class ColumnRule(Section):
 
     name: str = Field(description="The column's name")
     type: Literal["integer", "number", "category", "text", "image"] = Field(description="What its values are")
-    nullable: bool = Field(True, description="Whether a value may be missing")
-    minimum: float | None = Field(None, description="Least value allowed")
-    maximum: float | None = Field(None, description="Greatest value allowed")
-    categories: tuple[str, ...] | None = Field(None, description="The only values allowed, for a category")
+    nullable: bool = Field(default=True, description="Whether a value may be missing")
+    minimum: float | None = Field(default=None, description="Least value allowed")
+    maximum: float | None = Field(default=None, description="Greatest value allowed")
+    categories: tuple[str, ...] | None = Field(default=None, description="The only values allowed, for a category")
 
 
 class DataSection(Section):
@@ -77,43 +79,50 @@ class DataSection(Section):
 
     sources: tuple[Source, ...] = Field(min_length=1, description="Where the rows come from")
     root: str = Field(
-        "",
+        default="",
         description="Folder or URL that relative source URLs start at; empty: the current folder",
         json_schema_extra=NOT_IN_KEY,
     )
     format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text_folders", "idx", "sklearn"] = Field(
-        "auto", description="How the sources are written; auto: by their names"
+        default="auto", description="How the sources are written; auto: by their names"
     )
     csv: CsvOptions = Field(default_factory=CsvOptions, description="How to read CSV and TSV")
     kind: Literal["table", "text", "image"] = Field(description="What a row is: named columns, a text, or an image")
-    task: Literal["classification", "regression"] = Field("classification", description="What is predicted")
-    target: str = Field("label", description="The column that is predicted")
+    task: Literal["classification", "regression"] = Field(default="classification", description="What is predicted")
+    target: str = Field(default="label", description="The column that is predicted")
     features: tuple[str, ...] = Field(
-        (), description="Columns to predict from; empty: all but the target (a text or image: the one such column)"
+        default=(),
+        description="Columns to predict from; empty: all but the target (a text or image: the one such column)",
     )
     target_names: dict[str, str] = Field(default_factory=dict, description="Raw target value → name to use instead")
-    columns: tuple[ColumnRule, ...] = Field((), description="Declared columns; others are inferred")
+    columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
     validation_share: Share = Field(
-        0.15, description="Share of rows for validation, where the source does not declare it"
+        default=0.15, description="Share of rows for validation, where the source does not declare it"
     )
-    test_share: Share = Field(0.2, description="Share of rows for the test, where the source does not declare it")
-    split_seed: int = Field(0, ge=0, description="Another number gives another split")
-    shard_rows: int = Field(20_000, ge=1, description="Rows in one shard, at most")
-    max_quarantined_share: Share = Field(0.05, description="Stop when more than this share of the rows is refused")
+    test_share: Share = Field(
+        default=0.2, description="Share of rows for the test, where the source does not declare it"
+    )
+    split_seed: int = Field(default=0, ge=0, description="Another number gives another split")
+    shard_rows: int = Field(default=20_000, ge=1, description="Rows in one shard, at most")
+    max_quarantined_share: Share = Field(
+        default=0.05, description="Stop when more than this share of the rows is refused"
+    )
 
 
 class TransformsSection(Section):
     """What is fitted on the training rows and applied everywhere."""
 
-    vocabulary_size: int = Field(20_000, ge=16, le=1_000_000, description="Text: words kept, most frequent first")
-    min_word_count: int = Field(2, ge=1, description="Text: rarer words are unknown")
-    max_tokens: int = Field(256, ge=1, le=8192, description="Text: tokens kept of each text, from its start")
-    lowercase: bool = Field(True, description="Text: fold case")
+    vocabulary_size: int = Field(
+        default=20_000, ge=16, le=1_000_000, description="Text: words kept, most frequent first"
+    )
+    min_word_count: int = Field(default=2, ge=1, description="Text: rarer words are unknown")
+    max_tokens: int = Field(default=256, ge=1, le=8192, description="Text: tokens kept of each text, from its start")
+    lowercase: bool = Field(default=True, description="Text: fold case")
     scaling: Literal["standard", "none"] = Field(
-        "standard", description="Table: zero mean and unit variance for numbers"
+        default="standard", description="Table: zero mean and unit variance for numbers"
     )
     max_categories: int = Field(
-        64, ge=1, description="Table: categories kept a column, most frequent first; the rest share one"
+        default=64, ge=1, description="Table: categories kept a column, most frequent first; the rest share one"
     )
 
 
@@ -121,42 +130,42 @@ class MlpOptions(Section):
     """Multilayer perceptron."""
 
     hidden: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = Field(
-        (128, 64), description="Width of each hidden layer"
+        default=(128, 64), description="Width of each hidden layer"
     )
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.1, description="Share of units dropped in training")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.1, description="Share of units dropped in training")
 
 
 class CnnOptions(Section):
     """Convolutional network for images: blocks of 3×3 convolution, batch norm, ReLU, 2×2 pooling; then one hidden layer."""
 
     channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (32, 64), min_length=1, description="Output channels of each block"
+        default=(32, 64), min_length=1, description="Output channels of each block"
     )
-    hidden: int = Field(128, ge=1, le=65_536, description="Width of the hidden layer")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.25, description="Share of units dropped in training")
+    hidden: int = Field(default=128, ge=1, le=65_536, description="Width of the hidden layer")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.25, description="Share of units dropped in training")
 
 
 class TextCnnOptions(Section):
     """Kim's convolutional network for sentences (2014): embedding, parallel 1-D convolutions, max over time."""
 
-    embedding: int = Field(64, ge=1, le=4096, description="Width of a token's embedding")
+    embedding: int = Field(default=64, ge=1, le=4096, description="Width of a token's embedding")
     widths: tuple[Annotated[int, Field(ge=1, le=16)], ...] = Field(
-        (2, 3, 4), min_length=1, description="Tokens that each convolution sees"
+        default=(2, 3, 4), min_length=1, description="Tokens that each convolution sees"
     )
-    filters: int = Field(64, ge=1, le=4096, description="Filters of each width")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="Share of units dropped in training")
+    filters: int = Field(default=64, ge=1, le=4096, description="Filters of each width")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.5, description="Share of units dropped in training")
 
 
 class SklearnOptions(Section):
     """A scikit-learn estimator."""
 
     estimator: Literal["hist_gradient_boosting", "random_forest", "linear", "svm"] = Field(
-        "hist_gradient_boosting", description="Which one; each has a classifier and a regressor"
+        default="hist_gradient_boosting", description="Which one; each has a classifier and a regressor"
     )
-    iterations: int = Field(200, ge=1, le=10_000, description="Trees, or iterations of a linear solver")
-    learning_rate: float = Field(0.1, gt=0, le=1, description="Boosting: weight of each tree")
-    max_leaves: int = Field(31, ge=2, le=4096, description="Trees: leaves of each")
-    l2: float = Field(0.0, ge=0, description="L2 penalty (for linear and svm: 1/C, where 0 means C = 1)")
+    iterations: int = Field(default=200, ge=1, le=10_000, description="Trees, or iterations of a linear solver")
+    learning_rate: float = Field(default=0.1, gt=0, le=1, description="Boosting: weight of each tree")
+    max_leaves: int = Field(default=31, ge=2, le=4096, description="Trees: leaves of each")
+    l2: float = Field(default=0.0, ge=0, description="L2 penalty (for linear and svm: 1/C, where 0 means C = 1)")
 
 
 class TrainSection(Section):
@@ -167,29 +176,43 @@ class TrainSection(Section):
     cnn: CnnOptions = Field(default_factory=CnnOptions, description="For family cnn")
     textcnn: TextCnnOptions = Field(default_factory=TextCnnOptions, description="For family textcnn")
     sklearn: SklearnOptions = Field(default_factory=SklearnOptions, description="For family sklearn")
-    epochs: int = Field(10, ge=1, le=10_000, description="Passes over the training rows")
-    batch_size: int = Field(64, ge=1, le=65_536, description="Rows in one step")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with momentum")
-    learning_rate: float = Field(1e-3, ge=0, le=10, description="Peak learning rate")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.9, description="For SGD")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled for AdamW, L2 for SGD; not on biases and norms")
-    warmup_share: Share = Field(0.05, description="Share of all steps in which the learning rate rises linearly")
-    schedule: Literal["cosine", "constant"] = Field("cosine", description="What the learning rate does after warm-up")
+    epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows")
+    batch_size: int = Field(default=64, ge=1, le=65_536, description="Rows in one step")
+    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="AdamW, or SGD with momentum")
+    learning_rate: float = Field(default=1e-3, ge=0, le=10, description="Peak learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="For SGD")
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="Decoupled for AdamW, L2 for SGD; not on biases and norms"
+    )
+    warmup_share: Share = Field(
+        default=0.05, description="Share of all steps in which the learning rate rises linearly"
+    )
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="What the learning rate does after warm-up"
+    )
     early_stopping_epochs: int = Field(
-        0, ge=0, description="Stop after so many epochs without a better validation loss; 0: never"
+        default=0, ge=0, description="Stop after so many epochs without a better validation loss; 0: never"
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto",
+        default="auto",
         description="auto: CUDA where there is one; the device found is part of the key",
         json_schema_extra=NOT_IN_KEY,
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 autocast on CUDA, fp32 on CPU")
-    threads: int = Field(
-        1, ge=1, le=256, description="CPU threads of the training process; part of the key, as sums depend on it"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto: bf16 autocast on CUDA, fp32 on CPU"
     )
-    seed: int = Field(0, ge=0, description="Seed of initial weights, order and dropout")
+    threads: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        description="CPU threads of the training process; part of the key, as sums depend on it",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of initial weights, order and dropout")
     checkpoint_every_steps: int = Field(
-        200, ge=1, description="Steps between checkpoints (and one at each epoch's end)", json_schema_extra=NOT_IN_KEY
+        default=200,
+        ge=1,
+        description="Steps between checkpoints (and one at each epoch's end)",
+        json_schema_extra=NOT_IN_KEY,
     )
 
 
@@ -197,19 +220,19 @@ class Prune(Section):
     """Structured pruning: the weakest channels or units leave, the network gets narrower (torch-pruning)."""
 
     kind: Literal["prune"] = "prune"
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Share of channels or units removed")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="Share of channels or units removed")
 
 
 class Distil(Section):
     """Training on the teacher's soft answers, to recover what pruning lost (Hinton 2015)."""
 
     kind: Literal["distil"] = "distil"
-    epochs: int = Field(10, ge=1, description="Passes over the training rows")
-    temperature: float = Field(2.0, gt=0, description="Softens both distributions")
-    soft_share: Share = Field(0.7, description="Weight of the teacher's answers; the rest is the labels'")
-    learning_rate: float = Field(1e-3, ge=0, description="Peak learning rate")
+    epochs: int = Field(default=10, ge=1, description="Passes over the training rows")
+    temperature: float = Field(default=2.0, gt=0, description="Softens both distributions")
+    soft_share: Share = Field(default=0.7, description="Weight of the teacher's answers; the rest is the labels'")
+    learning_rate: float = Field(default=1e-3, ge=0, description="Peak learning rate")
     hidden: tuple[int, ...] = Field(
-        (), description="When the teacher is a tree ensemble: hidden widths of the mlp that learns from it"
+        default=(), description="When the teacher is a tree ensemble: hidden widths of the mlp that learns from it"
     )
 
 
@@ -217,7 +240,7 @@ class Truncate(Section):
     """Keep only the first trees of an ensemble."""
 
     kind: Literal["truncate"] = "truncate"
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(0.5, description="Share of the trees that stay")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="Share of the trees that stay")
 
 
 class Quantise(Section):
@@ -225,9 +248,9 @@ class Quantise(Section):
 
     kind: Literal["quantise"] = "quantise"
     mode: Literal["dynamic", "static"] = Field(
-        "static", description="Static for convolutions, dynamic for dense layers"
+        default="static", description="Static for convolutions, dynamic for dense layers"
     )
-    calibration_rows: int = Field(256, ge=1, description="Static: training rows that set the ranges")
+    calibration_rows: int = Field(default=256, ge=1, description="Static: training rows that set the ranges")
 
 
 Pass = Annotated[Prune | Distil | Truncate | Quantise, Field(discriminator="kind")]
@@ -237,57 +260,64 @@ class Recipe(Section):
     """A typed list of compression passes."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$", description="The candidate's name")
-    passes: tuple[Pass, ...] = Field((), description="Applied in order")
+    passes: tuple[Pass, ...] = Field(default=(), description="Applied in order")
 
 
 class CompressSection(Section):
     """Stage compress."""
 
-    recipes: tuple[Recipe, ...] = Field((), description="The candidates; empty: the three that suit the family")
-    parallel: int = Field(2, ge=1, le=64, description="Candidates made at the same time", json_schema_extra=NOT_IN_KEY)
+    recipes: tuple[Recipe, ...] = Field(default=(), description="The candidates; empty: the three that suit the family")
+    parallel: int = Field(
+        default=2, ge=1, le=64, description="Candidates made at the same time", json_schema_extra=NOT_IN_KEY
+    )
 
 
 class EvaluateSection(Section):
     """Stage evaluate: what decides, and by how much it may fall."""
 
     metric: Literal["accuracy", "macro_f1", "log_loss", "rmse"] = Field(
-        "accuracy", description="The metric that the gate looks at"
+        default="accuracy", description="The metric that the gate looks at"
     )
     margin: float = Field(
-        0.01,
+        default=0.01,
         gt=0,
         description="Non-inferiority margin: the fall of the metric that is still acceptable, in its own unit (rmse: relative)",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
-        0.95, description="One-sided confidence of the gate, two-sided of intervals"
+        default=0.95, description="One-sided confidence of the gate, two-sided of intervals"
     )
-    resamples: int = Field(2000, ge=100, le=100_000, description="Bootstrap resamples")
+    resamples: int = Field(default=2000, ge=100, le=100_000, description="Bootstrap resamples")
     minimum: float | None = Field(
-        None, description="The metric's value (for rmse and log_loss: the greatest) below which nothing is released"
+        default=None,
+        description="The metric's value (for rmse and log_loss: the greatest) below which nothing is released",
     )
     max_slowdown: float = Field(
-        1.0,
+        default=1.0,
         gt=0,
         description="Veto a candidate whose latency surely exceeds so many times the fp32 model's at batch 1 and 32",
     )
-    seed: int = Field(0, ge=0, description="Seed of the bootstrap")
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap")
 
 
 class ReleaseSection(Section):
     """Stage release."""
 
     alias: str = Field(
-        "champion", pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="The name that moves to the released version"
+        default="champion",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="The name that moves to the released version",
     )
-    golden_rows: int = Field(8, ge=1, le=256, description="Test rows kept as golden requests")
-    tolerance: float = Field(1e-4, gt=0, description="Greatest difference between outputs in parity checks")
+    golden_rows: int = Field(default=8, ge=1, le=256, description="Test rows kept as golden requests")
+    tolerance: float = Field(default=1e-4, gt=0, description="Greatest difference between outputs in parity checks")
 
 
 class StorageSection(Section):
     """Where everything that lasts is kept."""
 
     url: str = Field(
-        "", description="Folder or s3://bucket/prefix; empty: store in the data root", json_schema_extra=NOT_IN_KEY
+        default="",
+        description="Folder or s3://bucket/prefix; empty: store in the data root",
+        json_schema_extra=NOT_IN_KEY,
     )
 
 
@@ -295,9 +325,11 @@ class ClusterSection(Section):
     """Where data are processed in parallel."""
 
     address: str = Field(
-        "local", description="local, cuda, kubernetes, or the address of a Dask scheduler", json_schema_extra=NOT_IN_KEY
+        default="local",
+        description="local, cuda, kubernetes, or the address of a Dask scheduler",
+        json_schema_extra=NOT_IN_KEY,
     )
-    workers: int = Field(2, ge=1, le=10_000, description="Worker processes", json_schema_extra=NOT_IN_KEY)
+    workers: int = Field(default=2, ge=1, le=10_000, description="Worker processes", json_schema_extra=NOT_IN_KEY)
     memory_gib: float = Field(
-        4.0, gt=0, description="Memory limit of each local worker, in GiB", json_schema_extra=NOT_IN_KEY
+        default=4.0, gt=0, description="Memory limit of each local worker, in GiB", json_schema_extra=NOT_IN_KEY
     )

@@ -1,6 +1,7 @@
 """int8 with ONNX Runtime: dynamic (weights now, activations at run time) or static (both, ranges from calibration rows)."""
 
 import contextlib
+import copy
 import logging
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from onnxruntime.quantization import (
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from storage.errors import ConfigError
-from tasks.graphs.canonical import INPUT, strip
+from tasks.graphs.canonical import INPUT, OUTPUT, strip
 
 WEIGHED = {"Conv", "Gemm", "MatMul", "Gather"}
 CALIBRATION_BATCH = 64
@@ -40,14 +41,15 @@ def quantise(model: ModelProto, mode: str, rows: np.ndarray) -> ModelProto:
         prepared, path = _prepared(model, Path(folder)), Path(folder) / "int8.onnx"
         thin = _thin_convolutions(prepared)
         _pool_first(prepared, thin)
+        before = copy.deepcopy(prepared)  # the quantisers work in place
         weights = {"weight_type": QuantType.QInt8, "per_channel": True, "reduce_range": True, "nodes_to_exclude": thin}
         if mode == "dynamic":
             quantize_dynamic(prepared, path, **weights)
         else:
             ranges = {"calibrate_method": CalibrationMethod.MinMax, "activation_type": QuantType.QUInt8}
             quantize_static(prepared, path, _Rows(rows), quant_format=QuantFormat.QDQ, **ranges, **weights)
-        quantised = strip(onnx.load(path))
-    _check(prepared, quantised)
+        quantised = strip(_float_output(onnx.load(path)))
+    _check(before, quantised)
     return quantised
 
 
@@ -57,6 +59,21 @@ def _prepared(model: ModelProto, folder: Path) -> ModelProto:
     onnx.save(_without_inferred_shapes(model), path)
     quant_pre_process(path, path, skip_symbolic_shape=True)
     return _without_inferred_shapes(onnx.load(path))
+
+
+def _float_output(model: ModelProto) -> ModelProto:
+    """`model` without the rounding of its very output to int8 and back, which costs a node and the logits' last digits."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    back = made[OUTPUT]
+    there = made.get(back.input[0])
+    if back.op_type == "DequantizeLinear" and there is not None and there.op_type == "QuantizeLinear":
+        made[there.input[0]].output[0] = OUTPUT
+        model.graph.node.remove(there)
+        model.graph.node.remove(back)
+        used = {name for node in model.graph.node for name in node.input}
+        for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in used]:
+            model.graph.initializer.remove(tensor)
+    return model
 
 
 class _Rows(CalibrationDataReader):
@@ -130,10 +147,10 @@ def _weight_bytes(model: ModelProto) -> int:
 
 def _without_inferred_shapes(model: ModelProto) -> ModelProto:
     # Shapes that the exporter inferred contradict the transposed weights which quantize_dynamic makes of a Gemm.
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.value_info[:]
-    return copy
+    bare = ModelProto()
+    bare.CopyFrom(model)
+    del bare.graph.value_info[:]
+    return bare
 
 
 @contextlib.contextmanager

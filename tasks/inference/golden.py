@@ -9,15 +9,17 @@ from storage.errors import CorruptArtifact
 from tasks.inference.predictor import Predictor
 
 
-def check_golden(predictor: Predictor, golden: Mapping[str, Any], tolerance: float, batch: int | None = None) -> float:
+def check_golden(
+    predictor: Predictor, golden: Mapping[str, Any], tolerance: float, rows: Sequence[int] | None = None
+) -> float:
     """The greatest difference between outputs; CorruptArtifact where it exceeds `tolerance` or a prediction differs.
 
-    `batch`: rows in one forward, the golden items repeated as often as needed; None: the items once.
+    `rows`: the golden items of the one forward, in which an item may come more than once; None: all of them, once.
     """
-    rows = np.arange(batch or len(golden["items"])) % len(golden["items"])
+    rows = range(len(golden["items"])) if rows is None else rows
     items = [golden["items"][row] for row in rows]
     predictions, outputs_BK = predictor.predict(predictor.parse(items))
-    wanted_BK = np.asarray(golden["outputs"], dtype=np.float32)[rows]
+    wanted_BK = np.asarray(golden["outputs"], dtype=np.float32)[list(rows)]
     if outputs_BK.shape != wanted_BK.shape:
         raise CorruptArtifact(
             f"golden outputs: found shape {outputs_BK.shape}, wanted {wanted_BK.shape}; release it again"

@@ -54,7 +54,9 @@ class Predictor:
     def outputs(self, features: np.ndarray) -> np.ndarray:
         """(B, *input_shape) → (B, K) float32 probabilities, or (B, 1) standardised values."""
         chunks = [self._forward(features[at : at + CHUNK_ROWS]) for at in range(0, len(features), CHUNK_ROWS)]
-        raw_BK = np.concatenate(chunks) if len(chunks) != 1 else chunks[0]
+        if not chunks:
+            return np.empty((0, len(self.classes) or 1), dtype=np.float32)
+        raw_BK = np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
         return _softmax(raw_BK) if self.raw == "logits" else raw_BK
 
     def predict(self, columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], np.ndarray]:
@@ -74,7 +76,8 @@ class Predictor:
 
 
 def _softmax(logits_BK: np.ndarray) -> np.ndarray:
-    odds_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # infinite logits give NaN, which predict refuses
+        odds_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
     return odds_BK / odds_BK.sum(axis=1, keepdims=True)
 
 

@@ -28,11 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.die_with_parent:
         threading.Thread(target=_wait_for_end, daemon=True).start()
     try:
-        _check_access(arguments)
+        _check(arguments)
         listener = _bind(arguments.host, arguments.port)
         from tasks.service.server import serve  # after the cheap checks: misuse is answered at once
 
-        wanted = arguments.version or arguments.alias
+        wanted = arguments.alias if arguments.version is None else arguments.version
         limits = Limits(body_bytes=round(arguments.max_body_mib * 2**20))
         serve(listener, arguments.storage, arguments.model, wanted, arguments.keys, arguments.poll_seconds, limits)
     except MillraceError as error:
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _check_access(arguments: argparse.Namespace) -> None:
+def _check(arguments: argparse.Namespace) -> None:
     if arguments.keys is None and not arguments.no_auth:
         raise ConfigError(
             "found neither --keys nor --no-auth; give a file of API keys, or --no-auth on this machine only"
@@ -69,6 +69,8 @@ def _check_access(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             f"--no-auth: found the host {arguments.host!r}, wanted 127.0.0.1: others could ask too; use --keys"
         )
+    if not 0 <= arguments.port <= 65_535:
+        raise ConfigError(f"--port: found {arguments.port}, wanted 0 (a free one) to 65535")
     if arguments.poll_seconds <= 0 or arguments.max_body_mib <= 0:
         raise ConfigError("--poll-seconds and --max-body-mib: wanted numbers above 0")
 
