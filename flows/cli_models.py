@@ -4,10 +4,9 @@ import argparse
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from storage.errors import ConfigError
+from flows.items import read_items, read_text
 from storage.root import default_storage
 
 
@@ -72,9 +71,10 @@ def predict(arguments: argparse.Namespace) -> int:
     from storage.registry import open_registry
     from tasks.inference.releases import open_release
 
-    items = read_items(arguments.input)
+    text = read_text(arguments.input)
     storage = _storage(arguments)
     _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, arguments.alias)
+    items = read_items(arguments.input, text, predictor.transforms.describe())
     predictions, outputs = predictor.predict(predictor.parse(items))
     for prediction, output in zip(predictions, outputs, strict=True):
         line: dict[str, Any] = {"prediction": prediction}
@@ -118,32 +118,6 @@ def verify(arguments: argparse.Namespace) -> int:
             else f"{len(report.problems)} wrong; run the pipeline again: damaged steps are recomputed\n"
         )
     return 1 if report.problems else 0
-
-
-def read_items(path: str) -> list[Any]:
-    """Items from a JSON list, JSON lines, or CSV file. Raises ConfigError naming file and line."""
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"input {path}: cannot be read: {error}; give a JSON, JSON lines or CSV file in UTF-8"
-        ) from None
-    if path.endswith(".csv"):
-        return _items_from_csv(text)
-    try:
-        if text.lstrip().startswith("["):
-            return json.loads(text)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"input {path}: line {error.lineno}: {error.msg}; wanted a JSON list, or one JSON value a line"
-        ) from None
-
-
-def _items_from_csv(text: str) -> list[dict[str, Any]]:
-    import csv
-
-    return [dict(row) for row in csv.DictReader(text.splitlines())]
 
 
 def _versions(registry: Any, name: str) -> list[dict[str, Any]]:

@@ -62,7 +62,9 @@ def iris_files(strength: float = 1.0) -> dict[str, bytes]:
     fitted = LogisticRegression(C=strength, max_iter=500).fit(scaled, TARGETS)
     return {
         "model.onnx": onnx_model(fitted.coef_.T, fitted.intercept_),
-        "model.json": json.dumps({"family": "mlp", "task": "classification", "classes": CLASSES, "outputs": 3}).encode(),
+        "model.json": json.dumps(
+            {"family": "mlp", "task": "classification", "classes": CLASSES, "outputs": 3}
+        ).encode(),
         "recipe.json": b'{"name": "whole", "passes": []}',
         "transforms/transforms.json": transforms_json({"name": "species", "classes": CLASSES}),
     }

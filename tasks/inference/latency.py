@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from tasks.inference.sessions import open_session
+from tasks.inference.graphs import Graph, open_graph
 
 BATCHES = (1, 32)
 TURN_SECONDS = 0.002  # one turn: long against the clock's resolution, short against the machine's moods
@@ -22,35 +21,33 @@ def measure(
 
     `ratio` is the median over rounds, in each of which every model has one turn; `low` and `high` bound it at 95 %.
     """
-    sessions = {BASELINE: open_session(baseline), **{name: open_session(path) for name, path in candidates.items()}}
+    graphs = {BASELINE: open_graph(baseline), **{name: open_graph(path) for name, path in candidates.items()}}
     result: dict[str, dict[str, dict[str, float]]] = {name: {} for name in candidates}
     for batch in BATCHES:
         x = np.ascontiguousarray(rows[np.arange(batch) % len(rows)])
-        seconds = _in_turns(sessions, x, rounds)
+        seconds = _in_turns(graphs, x, rounds)
         for name in candidates:
             result[name][f"b{batch}"] = _compare(seconds[BASELINE], seconds[name])
     return result
 
 
-def _in_turns(
-    sessions: Mapping[str, onnxruntime.InferenceSession], x: np.ndarray, rounds: int
-) -> dict[str, np.ndarray]:
+def _in_turns(graphs: Mapping[str, Graph], x: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
     """Seconds a forward takes, by model and round; the order of turns rotates."""
-    calls = {name: max(1, math.ceil(TURN_SECONDS / _turn(session, x, 3))) for name, session in sessions.items()}
-    names, seconds = list(sessions), {name: np.empty(rounds) for name in sessions}
+    calls = {name: max(1, math.ceil(TURN_SECONDS / _turn(graph, x, 3))) for name, graph in graphs.items()}
+    names, seconds = list(graphs), {name: np.empty(rounds) for name in graphs}
     for number in range(rounds):
         at = number % len(names)
         for name in names[at:] + names[:at]:
-            seconds[name][number] = _turn(sessions[name], x, calls[name])
+            seconds[name][number] = _turn(graphs[name], x, calls[name])
     return seconds
 
 
-def _turn(session: onnxruntime.InferenceSession, x: np.ndarray, calls: int) -> float:
+def _turn(graph: Graph, x: np.ndarray, calls: int) -> float:
     """Seconds a forward, over `calls` forwards after one that brings the model back into the caches."""
-    session.run(["y"], {"x": x})
+    graph.run(x)
     started = time.perf_counter()
     for _ in range(calls):
-        session.run(["y"], {"x": x})
+        graph.run(x)
     return (time.perf_counter() - started) / calls
 
 

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from storage.errors import CorruptArtifact
 from tasks.inference.formats import check_formats
-from tasks.inference.sessions import open_session
+from tasks.inference.graphs import Graph, open_graph
 from tasks.transforms.items import ItemError
 from tasks.transforms.transforms import Transforms
 
-CHUNK_ROWS = 256  # bounds the memory of a forward, whatever the number of rows
 ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
 BELOW = "transforms/"
 
@@ -24,7 +22,7 @@ BELOW = "transforms/"
 class Predictor:
     """`raw`: what the graph gives: logits, probabilities, or a value (regression)."""
 
-    session: onnxruntime.InferenceSession
+    graph: Graph
     transforms: Transforms
     raw: str
 
@@ -38,9 +36,9 @@ class Predictor:
                     f"artifact: {name} is missing, found {', '.join(sorted(files))}; release it again"
                 )
         fitted = {name.removeprefix(BELOW): path.read_bytes() for name, path in files.items() if name.startswith(BELOW)}
-        transforms, session = Transforms.load(fitted), open_session(files["model.onnx"])
-        _check_signature(session, transforms)
-        return cls(session, transforms, _raw_outputs(json.loads(files["model.json"].read_bytes())))
+        transforms, graph = Transforms.load(fitted), open_graph(files["model.onnx"])
+        _check_signature(graph, transforms)
+        return cls(graph, transforms, _raw_outputs(json.loads(files["model.json"].read_bytes())))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -53,10 +51,9 @@ class Predictor:
 
     def outputs(self, features: np.ndarray) -> np.ndarray:
         """(B, *input_shape) → (B, K) float32 probabilities, or (B, 1) standardised values."""
-        chunks = [self._forward(features[at : at + CHUNK_ROWS]) for at in range(0, len(features), CHUNK_ROWS)]
-        if not chunks:
+        if not len(features):
             return np.empty((0, len(self.classes) or 1), dtype=np.float32)
-        raw_BK = np.concatenate(chunks) if len(chunks) > 1 else chunks[0]
+        raw_BK = self.graph.run(np.asarray(features, dtype=self.transforms.input_dtype))
         return _softmax(raw_BK) if self.raw == "logits" else raw_BK
 
     def predict(self, columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], np.ndarray]:
@@ -68,11 +65,6 @@ class Predictor:
                 row, "the model has no finite answer for it; its values are too far from what it has learned"
             )
         return self.transforms.predictions(outputs_BK), outputs_BK
-
-    def _forward(self, features: np.ndarray) -> np.ndarray:
-        x = np.ascontiguousarray(features, dtype=self.transforms.input_dtype)
-        y = np.asarray(self.session.run(["y"], {"x": x})[0])
-        return y.astype(np.float32, copy=False).reshape(len(x), -1)
 
 
 def _softmax(logits_BK: np.ndarray) -> np.ndarray:
@@ -87,9 +79,9 @@ def _raw_outputs(model: Mapping[str, Any]) -> str:
     return "probabilities" if model["family"] == "sklearn" else "logits"  # skl2onnx exports probabilities
 
 
-def _check_signature(session: onnxruntime.InferenceSession, transforms: Transforms) -> None:
+def _check_signature(graph: Graph, transforms: Transforms) -> None:
     """CorruptArtifact unless the graph takes what the transforms make and gives what they decode."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
+    inputs, outputs = graph.session.get_inputs(), graph.session.get_outputs()
     found = [(item.name, item.type) for item in inputs], [item.name for item in outputs]
     wanted = [("x", ONNX_TYPES[transforms.input_dtype])], ["y"]
     if found != wanted:

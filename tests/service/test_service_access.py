@@ -65,7 +65,9 @@ def test_a_key_for_another_model_finds_nothing(service: Running, keys: dict[str,
 
 
 def test_what_shows_data_or_traffic_needs_a_key(service: Running, keys: dict[str, str]) -> None:
-    codes = {path: service.client.get(path).status_code for path in ("/metrics", "/openapi.json", "/healthz", "/readyz")}
+    codes = {
+        path: service.client.get(path).status_code for path in ("/metrics", "/openapi.json", "/healthz", "/readyz")
+    }
     assert codes == {"/metrics": 401, "/openapi.json": 401, "/healthz": 200, "/readyz": 200}
     assert service.client.get("/metrics", headers={"x-api-key": keys["good"]}).status_code == 200
 

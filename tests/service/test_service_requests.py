@@ -144,7 +144,9 @@ def test_a_stop_lets_the_request_under_way_end(tmp_path: Path) -> None:
     with serving(store, tmp_path) as running:
         host, port = running.first_line["url"].removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            head = f"POST /predict HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = (
+                f"POST /predict HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
             connection.sendall(head.encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 100")  # the handler waits for the body
             running.process.send_signal(signal.SIGTERM)

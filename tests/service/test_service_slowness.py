@@ -73,7 +73,10 @@ def loaded(tmp_path: Path) -> Loaded:
 
 
 def test_a_body_that_does_not_come_is_given_up(loaded: Loaded) -> None:
-    with in_thread(loaded, Limits(body_seconds=0.2)) as (host, port, _), socket.create_connection((host, port), 30) as slow:
+    with (
+        in_thread(loaded, Limits(body_seconds=0.2)) as (host, port, _),
+        socket.create_connection((host, port), 30) as slow,
+    ):
         slow.sendall(HEAD + BODY[:5])
         answer = b"".join(iter(lambda: slow.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 408")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import CLASSES, ITEMS, ROWS, golden_of, iris_files, onnx_model, transforms_json, write_files
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from tasks.inference.latency import measure
 from tasks.inference.predictor import Predictor
@@ -40,6 +41,15 @@ def test_many_rows_are_done_in_pieces_with_the_same_outputs(predictor: Predictor
     features = predictor.transforms.features(predictor.parse(ITEMS * 7))
     whole = predictor.outputs(features)
     assert np.array_equal(whole, np.concatenate([predictor.outputs(features[:500]), predictor.outputs(features[500:])]))
+
+
+def test_a_row_of_a_dynamic_int8_model_has_the_same_outputs_in_any_company(tmp_path: Path) -> None:
+    files = write_files(iris_files(), tmp_path)
+    quantize_dynamic(files["model.onnx"], files["model.onnx"], weight_type=QuantType.QInt8)
+    predictor = Predictor.load(files)
+    together = predictor.outputs(predictor.transforms.features(predictor.parse(ITEMS)))
+    alone = [predictor.outputs(predictor.transforms.features(predictor.parse([item])))[0] for item in ITEMS]
+    assert np.array_equal(together, alone)
 
 
 def test_no_rows_give_no_outputs(predictor: Predictor) -> None:
