@@ -18,7 +18,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     if arguments.cluster:
         overrides["cluster.address"] = arguments.cluster
     config = resolve(arguments.preset, load_config(arguments.config) if arguments.config else None, overrides)
-    prepare_environment()
+    prepare_environment(console_level="INFO" if arguments.debug else "CRITICAL")
     from flows.display import Display
     from flows.pipeline import pipeline
 
@@ -29,8 +29,11 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     return 0 if summary["verdict"]["decision"] == "promote" else 3
 
 
-def prepare_environment() -> None:
-    """Keep everything in the data root, Prefect's home included, and Prefect quiet and offline; the user's settings win."""
+def prepare_environment(console_level: str) -> None:
+    """Keep everything in the data root, Prefect's home included, and Prefect offline; the user's settings win.
+
+    Prefect's own log goes to its server in full; on the console it would say again what our progress and messages say.
+    """
     root = data_root()
     root.mkdir(parents=True, exist_ok=True)
     os.environ["MILLRACE_ROOT"] = str(root)
@@ -39,7 +42,7 @@ def prepare_environment() -> None:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "OMP_NUM_THREADS": "1",
     }.items():
         os.environ.setdefault(name, value)

@@ -15,16 +15,17 @@ from typing import Any
 from prefect import Task, task
 from prefect.cache_policies import CachePolicy
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.tasks import exponential_backoff
+
+from storage.errors import TransientError
 from storage.fingerprints import fingerprint, libraries
 from storage.keys import step_key
 from storage.objects import ObjectStore, open_store
 from storage.records import StepRecord, find_record, next_attempt, put_record
-
-from storage.errors import TransientError
 from storage.refs import Ref
-from tasks.progress import current_run_id
+from tasks.progress import current_run_id, reporter
 from tasks.sections import Section
 
 RETRIES = 3
@@ -94,10 +95,13 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
     return decorate
 
 
-def is_transient(_task: Any, _run: TaskRun, state: State) -> bool:
+def is_transient(task: Any, _run: TaskRun, state: State) -> bool:
     """Whether the failure in `state` is worth another try: only our transient branch is."""
     failure = state.result(raise_on_failure=False)
-    return isinstance(failure, TransientError)
+    if not isinstance(failure, TransientError):
+        return False
+    reporter(task.name, get_run_logger())({"event": "failed for now", "reason": str(failure)})
+    return True
 
 
 def _commit(store: ObjectStore, key: str, name: str, output: Ref, seconds: float) -> None:

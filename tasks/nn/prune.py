@@ -27,6 +27,7 @@ def apply(candidate: Candidate, settings: Prune, context: Context) -> Candidate:
         pruning_ratio=settings.share,
         ignored_layers=[module.head],
         round_to=ROUND_TO,
+        root_module_types=[nn.Conv1d, nn.Conv2d, nn.Linear, nn.Embedding],
     )
     pruner.step()
     options = candidate.description["options"] | _widths(module)

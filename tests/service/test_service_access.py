@@ -136,7 +136,8 @@ def test_the_service_ends_with_its_parent_when_told_so(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        assert process.stdout and process.stdout.readline().startswith(b'{"url"')
+        assert process.stdout
+        assert process.stdout.readline().startswith(b'{"url"')
         assert process.stdin
         process.stdin.close()  # what the system does when the parent dies
         assert process.wait(20) == 1

@@ -74,7 +74,7 @@ def test_a_flipped_byte_in_the_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_entry_by_a_foreign_key_is_refused(tmp_path: Path) -> None:
-    store, registry = iris_store(tmp_path, versions=2)
+    store, _ = iris_store(tmp_path, versions=2)
     ours, theirs = tmp_path / "store-keys", tmp_path / "foreign"
     (theirs / "trusted").mkdir(parents=True)
     shutil.copy(ours / "signing.pub", theirs / "trusted" / "ours.pub")

@@ -92,7 +92,7 @@ def test_latencies_compare_with_the_baseline(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     layers = {name: onnx_model(generator.normal(size=(size, 4)), np.zeros(4)) for name, size in [("s", 4), ("l", 4)]}
     paths = write_files({f"{name}.onnx": content for name, content in layers.items()}, tmp_path)
-    found = measure({"same": paths["s.onnx"]}, paths["l.onnx"], ROWS.astype(np.float32), rounds=5)
+    found = measure({"same": paths["s.onnx"]}, paths["l.onnx"], np.asarray(ROWS, dtype=np.float32), rounds=5)
     for batch in ("b1", "b32"):
         figures = found["same"][batch]
         assert figures["low"] <= figures["ratio"] <= figures["high"]
