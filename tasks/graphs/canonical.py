@@ -11,7 +11,7 @@ INPUT, OUTPUT, BATCH = "x", "y", "batch"
 
 
 def strip(model: ModelProto) -> ModelProto:
-    """`model` without doc strings, metadata, producer and inferred shapes: none is needed to run it, and some hold paths."""
+    """`model` without doc strings, metadata, producer, unused operator sets and inferred shapes: none is needed to run it, and some hold paths."""
     for field in ("doc_string", "metadata_props", "producer_name", "producer_version", "domain", "model_version"):
         model.ClearField(field)  # pyright: ignore[reportArgumentType]
     for graph in _graphs(model.graph):
@@ -19,6 +19,11 @@ def strip(model: ModelProto) -> ModelProto:
             value.ClearField("doc_string")
             value.ClearField("metadata_props")
         del graph.value_info[:]
+    used = {node.domain for graph in _graphs(model.graph) for node in graph.node}
+    opsets = sorted((opset.domain, opset.version) for opset in model.opset_import if opset.domain in used)
+    del model.opset_import[:]
+    for domain, version in opsets:
+        model.opset_import.add(domain=domain, version=version)
     model.graph.name = "model"
     return model
 

@@ -54,7 +54,7 @@ class Batcher:
         self._predict, self._cost, self._executor = predict, cost, executor
         self._limits, self._observe = limits, observe
         self._queue: deque[Work] = deque()
-        self._busy = False
+        self._busy = self._in_thread = False
         self.queued_rows = 0
 
     def submit(self, columns: Columns, rows: int) -> asyncio.Future[list[Any]]:
@@ -70,9 +70,10 @@ class Batcher:
             loop.call_soon(self._next)  # after the other requests that this turn of the loop has read
         return work.answer
 
-    def in_thread(self, rows: int) -> bool:
-        """Whether the answer takes so long that the client may go away meanwhile."""
-        return self.queued_rows > rows or not self._cost.on_loop(rows)
+    @property
+    def takes_long(self) -> bool:
+        """Whether what waits now takes so long that a client may go away meanwhile."""
+        return self._in_thread or not self._cost.on_loop(min(self.queued_rows, self._limits.batch_rows))
 
     def _next(self) -> None:
         batch = self._gather()
@@ -86,9 +87,11 @@ class Batcher:
             self._settle(run(self._predict, batch))
             loop.call_soon(self._next)
         else:
+            self._in_thread = True
             loop.run_in_executor(self._executor, run, self._predict, batch).add_done_callback(self._finished)
 
     def _finished(self, future: "asyncio.Future[list[Outcome]]") -> None:
+        self._in_thread = False
         self._settle(future.result())
         self._next()
 

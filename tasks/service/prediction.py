@@ -14,7 +14,7 @@ async def predict_items(model: Served, items: list[Any], request: Request) -> li
     """A prediction for each item, in order; Refusal 422 names the first bad item."""
     columns = parse_items(model, items)
     answer = model.batcher.submit(columns, len(items))
-    if not model.batcher.in_thread(len(items)):
+    if not model.batcher.takes_long:
         return await answer
     return await _unless_gone(answer, request)
 

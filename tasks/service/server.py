@@ -88,6 +88,7 @@ async def _serve(service: Service, listener: socket.socket, follower: Follower |
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # an address that anybody can write into a header would undo the throttle
         timeout_graceful_shutdown=service.limits.grace_seconds,
     )
     if follower:

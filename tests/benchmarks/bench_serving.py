@@ -6,6 +6,7 @@ microseconds a request (of the server's process), the ratios ours/peer, and seco
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,10 +46,17 @@ def main() -> None:
                 turns["ours"].append(_turn(own_port, f"X-API-Key: {key}\r\n", ours.process.pid))
                 turns["peer"].append(_turn(port, "", peer))
         start_seconds = _start_seconds(store, folder)
-    result: dict[str, Any] = {side: {part: median(t[part] for t in all) for part in all[0]} for side, all in turns.items()}
+    result: dict[str, Any] = {
+        side: {part: median(t[part] for t in all) for part in all[0]} for side, all in turns.items()
+    }
     ratios = {part: result["ours"][part] / result["peer"][part] for part in result["ours"]}
     line = {"benchmark": "serving", "clients": CLIENTS, **result, "ours_over_peer": ratios}
-    sys.stdout.write(json.dumps({**line, "start_to_first_answer_seconds": start_seconds, "total_seconds": time.perf_counter() - started}) + "\n")
+    sys.stdout.write(
+        json.dumps(
+            {**line, "start_to_first_answer_seconds": start_seconds, "total_seconds": time.perf_counter() - started}
+        )
+        + "\n"
+    )
 
 
 @contextmanager
@@ -58,7 +66,8 @@ def _peer(folder: Path) -> Iterator[tuple[int, int]]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--app-dir", str(HERE), "--port", str(port)]
     process = subprocess.Popen(
-        [*command, "--no-access-log", "--log-level", "warning"], env=environment(folder, PEER_FOLDER=str(folder / "peer"))
+        [*command, "--no-access-log", "--log-level", "warning"],
+        env=environment(folder, PEER_FOLDER=str(folder / "peer")),
     )
     try:
         _wait_until_it_listens(port)
@@ -85,7 +94,8 @@ def _turn(port: int, headers: str, process: int) -> dict[str, float]:
 async def _clients(port: int, headers: str) -> list[float]:
     head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(BODY)}\r\n\r\n"
     end = time.perf_counter() + SECONDS
-    return sum(await asyncio.gather(*(_client(port, head.encode() + BODY, end) for _ in range(CLIENTS))), [])
+    clients = await asyncio.gather(*(_client(port, head.encode() + BODY, end) for _ in range(CLIENTS)))
+    return [seconds for client in clients for seconds in client]
 
 
 async def _client(port: int, request: bytes, end: float) -> list[float]:
@@ -121,9 +131,11 @@ def _cpu_seconds(process: int) -> float:
 
 def _wait_until_it_listens(port: int) -> None:
     for _ in range(600):
-        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in psutil.net_connections("tcp")):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
             return
-        time.sleep(0.05)
+        except ConnectionRefusedError:
+            time.sleep(0.05)
     raise RuntimeError("the peer did not start")
 
 

@@ -30,4 +30,4 @@ class Request(BaseModel):
 def predict(request: Request) -> dict[str, list[str]]:
     """The same answer as ours, without keys, limits, metrics or a log."""
     x = ((np.array(request.input_data) - mean) / std).astype(np.float32)
-    return {"prediction": [classes[best] for best in session.run(["y"], {"x": x})[0].argmax(axis=1)]}
+    return {"prediction": [classes[best] for best in np.asarray(session.run(["y"], {"x": x})[0]).argmax(axis=1)]}
