@@ -10,8 +10,10 @@ from tasks.graphs.canonical import to_bytes
 from tasks.graphs.quantise import quantise
 from tasks.nn.candidates import Candidate, Context
 from tasks.nn.descriptions import build_model, describe, load_model, save_weights
+from tasks.nn.devices import settle
 from tasks.nn.distil import apply as distil
 from tasks.nn.export import export
+from tasks.nn.fit import Fit
 from tasks.nn.losses import distillation_loss, task_loss
 from tasks.nn.prune import apply as prune
 from tasks.sections import Distil, Prune, TrainSection
@@ -154,3 +156,18 @@ def test_export_is_the_same_twice() -> None:
     assert to_bytes(export(candidate.module, candidate.description)) == to_bytes(
         export(candidate.module, candidate.description)
     )
+
+
+def test_early_stopping_keeps_the_best_epochs_weights() -> None:
+    candidate, context = fresh("mlp")
+    opposite = Split(context.train.x, -context.train.y)  # what is learnt makes the validation loss worse from the start
+    weights = []
+    for changes in ({"epochs": 9, "early_stopping_epochs": 2}, {"epochs": 1}):
+        section = context.section.model_copy(update={"schedule": "constant", "warmup_share": 0.0, **changes})
+        torch.manual_seed(0)
+        model = build_model(candidate.description)
+        place, loss = settle(section), task_loss("regression")
+        history = Fit(model, section, place, "regression", context.train, opposite, loss, context.tell).run()
+        weights.append((len(history), save_weights(model)))
+    assert [epochs for epochs, _ in weights] == [3, 1]
+    assert weights[0][1] == weights[1][1]
