@@ -22,7 +22,7 @@ from tasks.progress import current_run_id, reporter
 from tasks.sections import ReleaseSection
 from tasks.stored import lay_out
 
-REACHES = ("tasks.inference.parity",)
+REACHES = ("tasks.inference.parity", "tasks.service.__main__")
 
 
 def holds_alias(inputs: Mapping[str, Any]) -> bool:

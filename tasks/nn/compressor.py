@@ -18,6 +18,8 @@ from tasks.nn.candidates import Candidate, Context
 from tasks.sections import Recipe, TrainSection
 from tasks.splits import open_split
 
+REACHES = ("tasks.nn.prune", "tasks.nn.distil", "tasks.nn.truncate", "tasks.nn.quantise")
+
 # Module of each pass, loaded when a recipe asks for it: an ensemble that is only truncated never loads torch.
 PASSES = {
     "prune": "tasks.nn.prune",
