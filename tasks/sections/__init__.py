@@ -1,0 +1,39 @@
+"""The sections of a configuration, one for each stage: what a stage can be told, with its bounds.
+
+A section is frozen, refuses unknown fields, and describes each field with its unit. Fields marked `NOT_IN_KEY` change how a
+result is reached or shown, never the result, and so are no part of a step's key.
+"""
+
+from tasks.sections.base import NOT_IN_KEY, Section, Share
+from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
+from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
+from tasks.sections.judge import EvaluateSection, ReleaseSection
+from tasks.sections.places import ClusterSection, StorageSection
+from tasks.sections.train import CnnOptions, MlpOptions, SklearnOptions, TextCnnOptions, TrainSection
+
+__all__ = [
+    "NOT_IN_KEY",
+    "ClusterSection",
+    "CnnOptions",
+    "ColumnRule",
+    "CompressSection",
+    "CsvOptions",
+    "DataSection",
+    "Distil",
+    "EvaluateSection",
+    "MlpOptions",
+    "Pass",
+    "Prune",
+    "Quantise",
+    "Recipe",
+    "ReleaseSection",
+    "Section",
+    "Share",
+    "SklearnOptions",
+    "Source",
+    "StorageSection",
+    "TextCnnOptions",
+    "TrainSection",
+    "TransformsSection",
+    "Truncate",
+]

@@ -1,0 +1,98 @@
+"""Stage prepare: where rows come from, and what is fitted on them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.sections.base import NOT_IN_KEY, Section, Share
+
+
+class Source(Section):
+    """One place that rows come from."""
+
+    url: str = Field(
+        description="Path, glob or fsspec URL (relative ones start at data.root); for sklearn: digits, breast_cancer, …",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    members: str = Field(
+        default="", description="Glob over the members, when the URL is a tar or zip archive; empty: all of them"
+    )
+    split: Literal["any", "train", "validation", "test"] = Field(
+        default="any", description="The split that these rows belong to; any: by content hash"
+    )
+
+
+class CsvOptions(Section):
+    """How to read CSV and TSV."""
+
+    delimiter: str = Field(
+        default=",", min_length=1, max_length=1, description="Field separator (TSV sets it to a tab)"
+    )
+    header: bool = Field(default=True, description="Whether the first line of each file names the columns")
+    columns: tuple[str, ...] = Field(default=(), description="Column names, where there is no header")
+    missing: tuple[str, ...] = Field(
+        default=("", "NA", "N/A", "NaN", "nan", "null", "?"), description="Texts that mean: no value"
+    )
+
+
+class ColumnRule(Section):
+    """What is declared about one column; what is not declared is inferred from the first rows."""
+
+    name: str = Field(description="The column's name")
+    type: Literal["integer", "number", "category", "text", "image"] = Field(description="What its values are")
+    nullable: bool = Field(default=True, description="Whether a value may be missing")
+    minimum: float | None = Field(default=None, description="Least value allowed")
+    maximum: float | None = Field(default=None, description="Greatest value allowed")
+    categories: tuple[str, ...] | None = Field(default=None, description="The only values allowed, for a category")
+
+
+class DataSection(Section):
+    """Stage prepare: where rows come from, what they must look like, how they are split."""
+
+    sources: tuple[Source, ...] = Field(min_length=1, description="Where the rows come from")
+    root: str = Field(
+        default="",
+        description="Folder or URL that relative source URLs start at; empty: the current folder",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text_folders", "idx", "sklearn"] = Field(
+        default="auto", description="How the sources are written; auto: by their names"
+    )
+    csv: CsvOptions = Field(default_factory=CsvOptions, description="How to read CSV and TSV")
+    kind: Literal["table", "text", "image"] = Field(description="What a row is: named columns, a text, or an image")
+    task: Literal["classification", "regression"] = Field(default="classification", description="What is predicted")
+    target: str = Field(default="label", description="The column that is predicted")
+    features: tuple[str, ...] = Field(
+        default=(),
+        description="Columns to predict from; empty: all but the target (a text or image: the one such column)",
+    )
+    target_names: dict[str, str] = Field(default_factory=dict, description="Raw target value → name to use instead")
+    columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
+    validation_share: Share = Field(
+        default=0.15, description="Share of rows for validation, where the source does not declare it"
+    )
+    test_share: Share = Field(
+        default=0.2, description="Share of rows for the test, where the source does not declare it"
+    )
+    split_seed: int = Field(default=0, ge=0, description="Another number gives another split")
+    shard_rows: int = Field(default=20_000, ge=1, description="Rows in one shard, at most")
+    max_quarantined_share: Share = Field(
+        default=0.05, description="Stop when more than this share of the rows is refused"
+    )
+
+
+class TransformsSection(Section):
+    """What is fitted on the training rows and applied everywhere."""
+
+    vocabulary_size: int = Field(
+        default=20_000, ge=16, le=1_000_000, description="Text: words kept, most frequent first"
+    )
+    min_word_count: int = Field(default=2, ge=1, description="Text: rarer words are unknown")
+    max_tokens: int = Field(default=256, ge=1, le=8192, description="Text: tokens kept of each text, from its start")
+    lowercase: bool = Field(default=True, description="Text: fold case")
+    scaling: Literal["standard", "none"] = Field(
+        default="standard", description="Table: zero mean and unit variance for numbers"
+    )
+    max_categories: int = Field(
+        default=64, ge=1, description="Table: categories kept a column, most frequent first; the rest share one"
+    )

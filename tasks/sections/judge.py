@@ -1,0 +1,46 @@
+"""Stages evaluate and release: what decides, and where the model goes."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tasks.sections.base import Section
+
+
+class EvaluateSection(Section):
+    """Stage evaluate: what decides, and by how much it may fall."""
+
+    metric: Literal["accuracy", "macro_f1", "log_loss", "rmse"] = Field(
+        default="accuracy", description="The metric that the gate looks at"
+    )
+    margin: float = Field(
+        default=0.01,
+        gt=0,
+        description="Non-inferiority margin: the fall of the metric that is still acceptable, in its own unit (rmse: relative)",
+    )
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
+        default=0.95, description="One-sided confidence of the gate, two-sided of intervals"
+    )
+    resamples: int = Field(default=2000, ge=100, le=100_000, description="Bootstrap resamples")
+    minimum: float | None = Field(
+        default=None,
+        description="The metric's value (for rmse and log_loss: the greatest) below which nothing is released",
+    )
+    max_slowdown: float = Field(
+        default=1.0,
+        gt=0,
+        description="Veto a candidate whose latency surely exceeds so many times the fp32 model's at batch 1 and 32",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the bootstrap")
+
+
+class ReleaseSection(Section):
+    """Stage release."""
+
+    alias: str = Field(
+        default="champion",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
+        description="The name that moves to the released version",
+    )
+    golden_rows: int = Field(default=8, ge=1, le=256, description="Test rows kept as golden requests")
+    tolerance: float = Field(default=1e-4, gt=0, description="Greatest difference between outputs in parity checks")
