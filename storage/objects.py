@@ -28,7 +28,7 @@ class ObjectStore:
     def __init__(self, location: Location, engine: Engine) -> None:
         self.url = location.url
         self._folder = location.folder
-        self._engine = engine
+        self._opened_engine = engine
 
     def __repr__(self) -> str:
         return f"ObjectStore({self.url!r})"
@@ -89,6 +89,11 @@ class ObjectStore:
         """The file that holds an object, where the store is a folder on this machine (the file need not exist)."""
         return self._folder / _checked(key) if self._folder else None
 
+    @property
+    def _engine(self) -> Engine:
+        _refuse_after_fork(self.url)
+        return self._opened_engine
+
     def _settle(self, key: str) -> None:
         """Have a local file and its name reach the disk, so that what is written later never outlives it."""
         if self._folder is None:
@@ -102,8 +107,9 @@ class ObjectStore:
                 os.close(descriptor)
 
 
-_opened: dict[tuple[int, str, int], ObjectStore] = {}
+_opened: dict[tuple[str, int], ObjectStore] = {}
 _lock = threading.Lock()
+_process: int | None = None  # the one that opened a store first
 
 
 def open_store(url: str) -> ObjectStore:
@@ -112,14 +118,26 @@ def open_store(url: str) -> ObjectStore:
     Opened once per process, URL and object store settings; then `put_if_absent` is tried out. `ConfigError` for a
     URL, credentials or a store that cannot be used; `NotFound` for a missing bucket.
     """
+    global _process
     location = locate(url)
-    mark = (os.getpid(), location.url, settings_mark() if location.bucket else 0)
+    _refuse_after_fork(location.url)
+    mark = (location.url, settings_mark() if location.bucket else 0)
     with _lock:
         if mark not in _opened:
+            _process = os.getpid()
             store = ObjectStore(location, build_engine(location))
             probe(store)
             _opened[mark] = store
         return _opened[mark]
+
+
+def _refuse_after_fork(url: str) -> None:
+    """obstore's threads do not survive a fork: any call in the child would wait for ever."""
+    if _process not in (None, os.getpid()):
+        raise ConfigError(
+            f"store {url}: process {os.getpid()} was forked from {_process}, which had opened a store; "
+            "start processes with the method spawn or forkserver"
+        )
 
 
 def _checked(key: str) -> str:
@@ -128,12 +146,3 @@ def _checked(key: str) -> str:
             f"object key {key!r}: wanted letters, digits, '.', '_' and '-' between slashes, no '..', at most 512 characters"
         )
     return key
-
-
-def _forget_after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-    _opened.clear()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

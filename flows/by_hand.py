@@ -1,0 +1,79 @@
+"""`python -m flows.by_hand`: one pipeline run in this process, for the command: told on standard input, shown as it goes.
+
+Standard input is one JSON object: `{"config": …, "json": whether the summary is printed as JSON, "debug": …}`.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from storage.errors import ConfigError, MillraceError
+from storage.root import data_root, default_storage
+
+DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
+
+
+def main(order: dict[str, Any]) -> int:
+    """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
+    try:
+        prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
+        summary = _run(order["config"])
+        _show(summary, order["config"], as_json=order["json"])
+    except MillraceError as error:
+        if order["debug"]:
+            raise
+        sys.stderr.write(f"millrace: {error}\n")
+        return MISUSE if isinstance(error, ConfigError) else FAILED
+    return DONE if summary["verdict"]["decision"] == "promote" else NOT_PROMOTED
+
+
+def prepare_environment(console_level: str) -> None:
+    """Keep everything in the data root, Prefect's home included, and Prefect offline; the user's settings win.
+
+    Prefect's own log goes to its server in full; on the console it would say again what our progress and messages say.
+    """
+    root = data_root()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"data root {root}: cannot be made: {error.strerror}; set MILLRACE_ROOT to a folder you may write to"
+        ) from None
+    os.environ["MILLRACE_ROOT"] = str(root)
+    for name, value in {
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
+        "OMP_NUM_THREADS": "1",
+    }.items():
+        os.environ.setdefault(name, value)
+
+
+def _run(config: dict[str, Any]) -> dict[str, Any]:
+    from flows.display import Display
+
+    with Display(sys.stderr):
+        from flows.pipeline import pipeline
+
+        return pipeline(config=config, return_state=True).result()  # pyright: ignore[reportReturnType]
+
+
+def _show(summary: dict[str, Any], config: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(summary) + "\n")
+        return
+    from flows.summary import serving_example
+    from tasks.report.terminal import print_summary
+
+    storage = config["storage"]["url"] or default_storage()
+    print_summary(summary, {"serve": serving_example(storage, config["name"], config["release"]["alias"])})
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(json.load(sys.stdin)))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,57 @@
+"""Runs a program on this terminal, in a session of its own, so that Ctrl-C reaches it alone and in order.
+
+On a terminal Ctrl-C goes to every process of the foreground group at once: a helper server would be gone before the program could tell it
+how the run ended, and the program would wait for it for ever. Here only the program hears of it; what it leaves behind is ended.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from infra import tether
+
+GRACE_SECONDS = 8.0
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
+    """Run `argv` with `given` on its standard input; its exit code, or 130 where Ctrl-C or SIGTERM ended it.
+
+    The first signal asks it to stop and gives it eight seconds; a second one, or their end, kills it and all it started.
+    """
+    tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv]
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen(tied, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        process.communicate(given)
+        return process.returncode
+    except KeyboardInterrupt:
+        _stop(process)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        _kill_session(process)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.send_signal(signal.SIGINT)
+        process.wait(GRACE_SECONDS)
+    except (KeyboardInterrupt, subprocess.TimeoutExpired):
+        return
+
+
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the program's process group, and reap it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -1,0 +1,341 @@
+"""The configuration: where it comes from, what wins, how a mistake is answered, and what of it is part of a key."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from commands import ROOT
+from pydantic import BaseModel
+
+from flows.presets import PRESETS, preset_config
+from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
+from storage.errors import ConfigError
+from tasks.sections import Section
+
+EXAMPLES = sorted((ROOT / "deployments" / "configs").glob("*.yaml"))
+RECIPES = [{"name": "half", "passes": [{"kind": "prune", "share": 0.25}, {"kind": "quantise"}]}]
+NEVER_IN_KEY = {
+    "data.sources.url",
+    "data.root",
+    "train.device",
+    "train.checkpoint_every_steps",
+    "compress.parallel",
+    "storage.url",
+    "cluster.address",
+    "cluster.workers",
+    "cluster.memory_gib",
+}
+TABLE = {
+    "name": "own",
+    "data": {"sources": [{"url": "rows.csv"}], "kind": "table"},
+    "train": {"family": "mlp"},
+}
+
+
+def mistake(preset: str | None = "digits", config: dict | None = None, **overrides: Any) -> str:
+    """What is said about a configuration that cannot be used; `train__epochs=0` stands for train.epochs=0."""
+    with pytest.raises(ConfigError) as caught:
+        resolve(preset, config, {name.replace("__", "."): value for name, value in overrides.items()})
+    return str(caught.value)
+
+
+def with_passes(*passes: dict[str, Any]) -> dict[str, Any]:
+    return {"compress": {"recipes": [{"name": "mine", "passes": list(passes)}]}}
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in models_in(part)]
+
+
+def fields_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
+    """All fields below `model` by their dotted names."""
+    for name, field in model.model_fields.items():
+        yield above + name, field
+        for inner in models_in(field.annotation):
+            yield from fields_of(inner, f"{above}{name}.")
+
+
+def leaves(value: Any, above: str = "") -> set[str]:
+    """The dotted names in plain data; items of a list share their names."""
+    if isinstance(value, dict) and value:
+        return {leaf for name, item in value.items() for leaf in leaves(item, f"{above}.{name}" if above else name)}
+    if isinstance(value, list | tuple) and any(isinstance(item, dict) for item in value):
+        return {leaf for item in value for leaf in leaves(item, above)}
+    return {above}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_resolves_to_itself(name: str):
+    assert resolve(name) == preset_config(name)
+    assert resolve(name).name == name
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_config_is_whole_and_valid(path: Path):
+    assert resolve(config=load_config(str(path))).name == path.stem
+
+
+def test_there_are_example_configs_for_reviews_and_adult():
+    assert {"adult", "imdb"} <= {path.stem for path in EXAMPLES}
+
+
+def test_one_nested_value_is_changed_and_the_rest_is_kept():
+    before, after = preset_config("breast_cancer"), resolve("breast_cancer", None, {"train.mlp.dropout": 0.3})
+    assert after.train.mlp.dropout == 0.3
+    assert after.train.mlp.hidden == before.train.mlp.hidden == (128, 128)
+    back = merge(after.model_dump(), {"train": {"mlp": {"dropout": before.train.mlp.dropout}}})
+    assert PipelineConfig.model_validate(back) == before
+
+
+def test_overrides_win_over_config_and_config_over_preset():
+    config = {"train": {"epochs": 7, "batch_size": 16}}
+    train = resolve("digits", config, {"train.epochs": 3}).train
+    assert (train.epochs, train.batch_size, train.learning_rate) == (3, 16, preset_config("digits").train.learning_rate)
+
+
+def test_of_two_overrides_the_later_one_wins_and_a_list_is_replaced_whole():
+    first, second = parse_override("train.epochs=3"), parse_override("train.cnn.channels=[8]")
+    assert resolve("digits", None, dict([first, second, ("train.epochs", 5)])).train.epochs == 5
+    assert resolve("digits", None, dict([first, second])).train.cnn.channels == (8,)
+
+
+def test_neither_config_nor_overrides_are_changed_by_resolving():
+    config, overrides = {"train": {"epochs": 7}}, {"train.cnn.hidden": 9, "train.seed": 1}
+    resolve("digits", config, overrides)
+    assert (config, overrides) == ({"train": {"epochs": 7}}, {"train.cnn.hidden": 9, "train.seed": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("train.epochs=3", 3),
+        ("data.csv.header=false", False),
+        ("data.csv.delimiter='='", "="),
+        ("data.features=[a, b]", ["a", "b"]),
+        ("evaluate.minimum=null", None),
+        ("compress.recipes=[{name: int8, passes: [{kind: quantise}]}]", [{"name": "int8", "passes": [{"kind": "quantise"}]}]),
+    ],
+)  # fmt: skip
+def test_the_value_of_an_override_is_yaml(text: str, value: Any):
+    assert parse_override(text) == (text.partition("=")[0], value)
+
+
+@pytest.mark.parametrize("text", ["train.epochs", "train.features=[a", ""])
+def test_an_override_that_cannot_be_read_is_refused_by_name(text: str):
+    with pytest.raises(ConfigError, match="--set") as caught:
+        parse_override(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*PRESETS, *(path.stem for path in EXAMPLES)])
+def test_a_configuration_survives_yaml(name: str, tmp_path: Path):
+    example = ROOT / "deployments" / "configs" / f"{name}.yaml"
+    config = preset_config(name) if name in PRESETS else resolve(config=load_config(str(example)))
+    config = resolve(config=config.model_dump(mode="json"), overrides={"compress.recipes": RECIPES})
+    (tmp_path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    assert resolve(config=load_config(str(tmp_path / "config.yaml"))) == config
+
+
+def test_a_partial_file_over_a_preset_changes_only_what_it_says(tmp_path: Path):
+    (tmp_path / "partial.yaml").write_text("train: {epochs: 2}\n")
+    resolved = resolve("digits", load_config(str(tmp_path / "partial.yaml")))
+    assert resolved == resolve("digits", None, {"train.epochs": 2})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"- a\n- b\n", "list"), (b"", "NoneType"), (b"train: [1\n", "line 2"), (b"\xff\xfe\xff", "no valid YAML")],
+)
+def test_a_file_that_is_no_configuration_is_refused_by_name(content: bytes, said: str, tmp_path: Path):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"broken\.yaml") as caught:
+        load_config(str(path))
+    assert said in str(caught.value)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"absent\.yaml.*No such file"):
+        load_config(str(tmp_path / "absent.yaml"))
+
+
+def test_a_mistyped_preset_is_answered_with_the_nearest_one():
+    assert "preset 'digitz'" in mistake("digitz")
+    assert "did you mean 'digits'?" in mistake("digitz")
+    assert ", ".join(PRESETS) in mistake("xxxxxxxx")
+
+
+def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
+    assert "millrace presets" in mistake(None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wanted"),
+    [
+        ("train.epochs", 0, "greater than or equal to 1"),
+        ("train.epochs", "many", "integer"),
+        ("train.family", "cnnn", "'mlp', 'cnn', 'textcnn' or 'sklearn'"),
+        ("train.learning_rate", 11, "less than or equal to 10"),
+        ("train.mlp.dropout", 1.0, "less than 1"),
+        ("data.validation_share", -0.1, "greater than or equal to 0"),
+        ("data.csv.delimiter", ";;", "at most 1 character"),
+        ("evaluate.margin", 0, "greater than 0"),
+        ("evaluate.confidence", 0.5, "greater than 0.5"),
+        ("name", "Bad Name", "pattern"),
+        ("train.sklearn.iterations", 10_001, "less than or equal to 10000"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, wanted: str):
+    said = mistake(**{field.replace(".", "__"): value})
+    assert said.startswith(f"config {field}: found ")
+    assert str(value) in said
+    assert wanted in said
+    assert dict(fields_of(PipelineConfig))[field].description in said
+
+
+@pytest.mark.parametrize(
+    ("field", "near"),
+    [
+        ("trian", "train"),
+        ("train.epoch", "epochs"),
+        ("train.cnn.chanels", "channels"),
+        ("train.sklearn.iteration", "iterations"),
+        ("data.csv.delimeter", "delimiter"),
+        ("storage.uri", "url"),
+        ("cluster.adress", "address"),
+    ],
+)
+def test_a_mistyped_field_is_answered_with_the_nearest_right_name(field: str, near: str):
+    said = mistake(**{field.replace(".", "__"): "x"})
+    assert f"config {field}: no such field" in said
+    assert f"did you mean {near!r}?" in said
+
+
+def test_a_mistake_in_a_pass_of_a_recipe_is_named_where_it_lies():
+    two = with_passes({"kind": "prune"}, {"kind": "quantise", "calibration_row": 2})
+    said = mistake(config=two)
+    assert "compress.recipes.0.passes.1" in said
+    assert "did you mean 'calibration_rows'?" in said
+    said = mistake(config=with_passes({"kind": "distil", "temperature": -1}))
+    assert "compress.recipes.0.passes.0" in said
+    assert "temperature: found -1, wanted greater than 0; Softens both distributions" in said
+    assert "did you mean 'passes'?" in mistake(compress__recipes=[{"name": "mine", "pases": []}])
+
+
+def test_a_mistake_in_one_of_several_sources_or_columns_is_named_where_it_lies():
+    assert "data.sources.1.split: found \"tests\", wanted 'any'" in mistake(
+        data__sources=[{"url": "a"}, {"url": "b", "split": "tests"}]
+    )
+    assert "data.columns.0.type: found \"numbr\", wanted 'integer', 'number'" in mistake(
+        data__columns=[{"name": "age", "type": "numbr"}]
+    )
+
+
+def test_a_mistyped_kind_of_pass_is_answered_with_the_nearest_one():
+    said = mistake(config=with_passes({"kind": "prun"}))
+    assert "compress.recipes.0.passes.0" in said
+    assert "'truncate'" in said
+    assert "did you mean 'prune'?" in said
+
+
+def test_all_mistakes_are_named_at_once_one_a_line():
+    lines = mistake(train__epochs=0, train__family="x", data__csv__heder=True).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("config ") for line in lines)
+
+
+def test_what_is_missing_is_named_with_its_meaning():
+    said = mistake(None, {"name": "own", "data": {"kind": "table"}, "train": {}})
+    assert "config data.sources: missing; Where the rows come from" in said
+    assert "config train.family: missing; Which model" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"data.kind": "image", "train.family": "sklearn"}, "wanted cnn or mlp"),
+        ({"data.kind": "image", "train.family": "textcnn"}, "wanted cnn or mlp"),
+        ({"data.kind": "text"}, "wanted textcnn"),
+        ({"train.family": "cnn"}, "wanted mlp or sklearn"),
+        ({"evaluate.metric": "rmse"}, "wanted accuracy, macro_f1 or log_loss"),
+        ({"data.task": "regression"}, "wanted rmse"),
+        ({"data.validation_share": 0.6, "data.test_share": 0.5}, "wanted less than 1"),
+        ({"compress.recipes": [{"name": "a", "passes": [{"kind": "prune"}]}] * 2}, "wanted each once"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_settings_that_do_not_fit_together_are_refused_before_any_work(overrides: dict[str, Any], said: str):
+    with pytest.raises(ConfigError) as caught:
+        resolve(config=TABLE, overrides=overrides)
+    assert said in str(caught.value)
+
+
+def test_settings_that_fit_together_are_taken():
+    for overrides in (
+        {"train.family": "sklearn"},
+        {"data.kind": "image", "train.family": "mlp"},
+        {"data.kind": "text", "train.family": "textcnn"},
+        {"data.task": "regression", "evaluate.metric": "rmse"},
+    ):
+        assert resolve(config=TABLE, overrides=overrides)
+
+
+def test_a_configuration_cannot_be_changed_once_it_is_made():
+    config = preset_config("digits")
+    with pytest.raises(ValueError, match="frozen"):
+        config.train.epochs = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
+    config = resolve("digits", with_passes({"kind": "prune"}, {"kind": "distil"}, {"kind": "quantise"}))
+    others = ("train.mlp", "train.textcnn", "train.sklearn")
+    every = {name for name in leaves(config.model_dump(mode="json")) if not name.startswith(others)}
+    assert every - leaves(config.key_fields()) == NEVER_IN_KEY
+
+
+@pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
+def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
+    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda"}.get(field, 7)
+    assert resolve("digits", None, {field: value}).key_fields() == preset_config("digits").key_fields()
+
+
+def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
+    train = preset_config("digits").train
+    assert resolve("digits", None, {"train.mlp.hidden": [5]}).train.key_fields() == train.key_fields()
+    assert resolve("digits", None, {"train.cnn.hidden": 5}).train.key_fields() != train.key_fields()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("data.test_share", 0.31),
+        ("data.split_seed", 1),
+        ("data.csv.missing", ["-"]),
+        ("data.sources", [{"url": "digits", "split": "train"}]),
+        ("transforms.scaling", "none"),
+        ("train.seed", 1),
+        ("train.threads", 2),
+        ("train.epochs", 14),
+        ("compress.recipes", [{"name": "int8", "passes": [{"kind": "quantise"}]}]),
+        ("evaluate.margin", 0.03),
+        ("release.alias", "canary"),
+    ],
+)
+def test_a_setting_that_decides_the_result_changes_the_key(field: str, value: Any):
+    assert resolve("digits", None, {field: value}).key_fields() != preset_config("digits").key_fields()
+
+
+def test_every_field_of_every_section_says_what_it_means():
+    silent = [name for name, field in fields_of(PipelineConfig) if not (field.description or "").strip()]
+    assert silent == []
+
+
+def test_every_section_is_frozen_and_refuses_unknown_fields():
+    sections = {PipelineConfig, *(m for _, field in fields_of(PipelineConfig) for m in models_in(field.annotation))}
+    assert len(sections) > 15
+    for section in sections:
+        assert issubclass(section, Section)
+        assert (section.model_config.get("frozen"), section.model_config.get("extra")) == (True, "forbid")
