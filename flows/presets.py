@@ -29,9 +29,9 @@ def digits() -> PipelineConfig:
 def breast_cancer() -> PipelineConfig:
     """Breast tumours, 30 measurements each (scikit-learn's own 569 rows), a small multilayer perceptron.
 
-    The margin is 4 points of accuracy, fixed beforehand: half of the rows (about 285) are for the test, where three lost rows
-    and none won leave 2.7 points of doubt at 95 %; it suits a demonstration on few rows, not a clinic. Below 0.9 accuracy
-    nothing is released.
+    The margin is 4 points of accuracy, fixed beforehand: two fifths of the rows (about 230) are for the test, where three lost
+    rows and none won leave about 3.4 points of doubt at 95 %; it suits a demonstration on few rows, not a clinic. Below 0.9 accuracy
+    nothing is released. The strong dropout is for the mere 250 training rows.
     """
     return PipelineConfig(
         name="breast_cancer",
@@ -40,14 +40,14 @@ def breast_cancer() -> PipelineConfig:
             format="sklearn",
             kind="table",
             validation_share=0.15,
-            test_share=0.5,
+            test_share=0.4,
         ),
         train=TrainSection(
             family="mlp",
-            mlp=MlpOptions(hidden=(128, 128)),
-            epochs=40,
+            mlp=MlpOptions(hidden=(128, 128), dropout=0.5),
+            epochs=20,
             batch_size=32,
-            learning_rate=2e-3,
+            learning_rate=1e-3,
             weight_decay=0.05,
         ),
         evaluate=EvaluateSection(metric="accuracy", margin=0.04, minimum=0.9),

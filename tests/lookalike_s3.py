@@ -34,8 +34,8 @@ class LookalikeS3(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: LookalikeS3
+    protocol_version = "HTTP/1.0"  # a connection for each request: closing the server closes them all
+    server: LookalikeS3  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))

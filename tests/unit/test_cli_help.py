@@ -54,7 +54,9 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path):
     assert done.out.startswith("usage: millrace")
 
 
-@pytest.mark.parametrize("arguments", [("presets",), ("presets", "--show", "digits"), ("run", "digits", "--set", "x=1")])
+@pytest.mark.parametrize(
+    "arguments", [("presets",), ("presets", "--show", "digits"), ("run", "digits", "--set", "x=1")]
+)
 def test_presets_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path):
     done, heavy = with_modules(tmp_path, *arguments)
     assert heavy == set()
