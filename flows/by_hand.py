@@ -69,7 +69,9 @@ def _show(summary: dict[str, Any], config: dict[str, Any], as_json: bool) -> Non
     from tasks.report.terminal import print_summary
 
     storage = config["storage"]["url"] or default_storage()
-    print_summary(summary, {"serve": serving_example(storage, config["name"], config["release"]["alias"])})
+    print_summary(
+        summary, {"serve": serving_example(storage, config["name"], config["release"]["alias"], summary["run_id"])}
+    )
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from tasks.frames.quarantine import read_quarantine
 from tasks.judgement import Judgement
 from tasks.recipes import UNCOMPRESSED
 from tasks.report.page import render
+from tasks.report.serving import request
 from tasks.results import read_latency, read_meta, read_scores
 
 QUARANTINE_SHOWN = 20
@@ -29,6 +30,7 @@ QUARANTINE_SHOWN = 20
 def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgement) -> dict[str, Any]:
     """Write report and run manifest; the summary."""
     report_path = data_root() / "reports" / f"{run.run_id}.html"
+    example = serving_example(run.storage, run.config.name, run.config.release.alias, run.run_id)
     summary = {
         "run_id": run.run_id,
         "pipeline": run.config.name,
@@ -41,7 +43,7 @@ def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgeme
         "report": str(report_path),
     }
     store = open_store(run.storage)
-    html = render(_view(run, summary, prepared, model, judgement)).encode()
+    html = render(_view(run, summary, example, prepared, model, judgement)).encode()
     report_path.parent.mkdir(parents=True, exist_ok=True)
     report_path.write_bytes(html)
     blob = put_blob(store, html, ".html")
@@ -82,7 +84,12 @@ def _release(run: Run, judgement: Judgement) -> dict[str, Any]:
 
 
 def _view(
-    run: Run, summary: dict[str, Any], prepared: Prepared, model: ModelRef, judgement: Judgement
+    run: Run,
+    summary: dict[str, Any],
+    example: dict[str, Any],
+    prepared: Prepared,
+    model: ModelRef,
+    judgement: Judgement,
 ) -> dict[str, Any]:
     """Everything that the report shows."""
     store = open_store(run.storage)
@@ -100,7 +107,7 @@ def _view(
             {"step": e.name, "key": e.key, "output": e.output, "state": e.state, "seconds": e.seconds}
             for e in run.steps
         ],
-        "serve": serving_example(run.storage, run.config.name, run.config.release.alias),
+        "serve": example,
         "started": datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": f"{processor()}, Python {platform.python_version()}",
     }
@@ -133,12 +140,18 @@ def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
     return {batch: round(measured[batch]["ratio"], 3) for batch in ("b1", "b32")}
 
 
-def serving_example(storage: str, name: str, alias: str) -> dict[str, Any]:
-    """How to call the model that serves now: its command, and an item that it was released with."""
+def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[str, Any]:
+    """How to call the model that serves now: its command, an item that it was released with, and a file with that request."""
     store = open_store(storage)
     serving = open_registry(store.url).alias(name, alias)
     item: Any = None
     if serving:
         golden = read_manifest(store, serving.release).files["golden.json"]
         item = json.loads(read_blob(store, golden))["items"][0]
-    return {"model": name, "command": f"millrace serve {name} --no-auth", "item": item}
+    example: dict[str, Any] = {"model": name, "command": f"millrace serve {name} --no-auth", "item": item}
+    if item is not None:
+        file = data_root() / "reports" / f"{run_id}.request.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(request(item), encoding="utf-8")
+        example["request_file"] = str(file)
+    return example

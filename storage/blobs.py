@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
 
 
 _hashed: dict[tuple[Path, int, int, int, int], str] = {}
+_SETTLED_NANOSECONDS = 2_000_000_000  # a file changed again within one tick of the clock would look the same
 
 
 def _measured(path: Path) -> tuple[int, str] | None:
@@ -112,11 +114,12 @@ def _measured(path: Path) -> tuple[int, str] | None:
     try:
         status = path.stat()
         mark = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if mark not in _hashed:
-            _hashed[mark] = describe_blob(path, "").digest
+        digest = _hashed.get(mark) or describe_blob(path, "").digest
     except FileNotFoundError:
         return None
-    return status.st_size, _hashed[mark]
+    if time.time_ns() - status.st_ctime_ns > _SETTLED_NANOSECONDS:
+        _hashed[mark] = digest
+    return status.st_size, digest
 
 
 def _check(store: ObjectStore, blob: Blob, size: int, digest: str) -> None:

@@ -13,15 +13,23 @@ def serve_command(serve: Mapping[str, Any]) -> str:
     return serve.get("command") or f"millrace serve {serve['model']}"
 
 
-def curl(serve: Mapping[str, Any]) -> str:
-    """A request with the example item, or with a placeholder where there is none."""
+def request(item: Any) -> str:
+    """The body that asks for one item, as JSON text."""
+    return json.dumps({"input_data": [_short(item)]}, ensure_ascii=False, separators=(",", ":"))
+
+
+def curl(serve: Mapping[str, Any], longest: int | None = None) -> str:
+    """A request with the example item; one of more than `longest` characters is read from `serve["request_file"]`.
+
+    Without an item, and too long without a file, there is a placeholder.
+    """
     if serve.get("curl"):
         return serve["curl"]
-    item = serve.get("item")
-    body = {"input_data": ["…" if item is None else _short(item)]}
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    body = request("…" if serve.get("item") is None else serve["item"])
+    if longest is not None and len(body) > longest:
+        body = f"@{serve['request_file']}" if serve.get("request_file") else request("…")
     address = f"http://127.0.0.1:{serve.get('port', PORT)}/predict"
-    return f"curl -s {address} -H 'content-type: application/json' -d {shlex.quote(text)}"
+    return f"curl -s {address} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
 def _short(item: Any) -> Any:

@@ -118,7 +118,4 @@ def _calling(summary: Mapping[str, Any], serve: Mapping[str, Any] | None) -> Ite
         return
     serve = serve or {"model": release["model"]}
     yield _line("Serve", serve_command(serve))
-    request = curl(serve)
-    if len(request) > LONGEST_REQUEST:
-        request = curl({name: serve[name] for name in serve if name not in ("item", "curl")})
-    yield _line("Ask", request)
+    yield _line("Ask", curl(serve, LONGEST_REQUEST))

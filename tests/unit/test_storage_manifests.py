@@ -11,7 +11,11 @@ from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
 from storage.manifests import Manifest, fetch_files, manifest_key, put_blobs, put_files, put_manifest, read_manifest
 from storage.objects import ObjectStore, open_store
 
-FILES: dict[str, bytes | Path] = {"model.json": b"{}", "transforms/tokenizer.json": b"[]", "weights.safetensors": b"1234"}
+FILES: dict[str, bytes | Path] = {
+    "model.json": b"{}",
+    "transforms/tokenizer.json": b"[]",
+    "weights.safetensors": b"1234",
+}
 
 
 @pytest.fixture
@@ -29,7 +33,9 @@ def test_files_come_back_under_their_names(store: ObjectStore):
 def test_the_digest_depends_on_the_content_only(store: ObjectStore, tmp_path: Path):
     other = open_store(str(tmp_path / "other"))
     backwards = dict(reversed(FILES.items()))
-    assert put_files(store, "model", FILES, {"a": [1], "b": 2}) == put_files(other, "model", backwards, {"b": 2, "a": (1,)})
+    assert put_files(store, "model", FILES, {"a": [1], "b": 2}) == put_files(
+        other, "model", backwards, {"b": 2, "a": (1,)}
+    )
     assert put_files(store, "model", FILES, {"a": 1}) != put_files(store, "model", FILES, {"a": 1.0})
 
 
@@ -69,5 +75,5 @@ def test_a_file_name_that_could_leave_a_folder_is_refused(name: str):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {1: 2}, np.int64(3), {3}, Path("x"), b"x"])
 def test_meta_that_is_not_plain_json_is_refused(store: ObjectStore, value: Any):
-    with pytest.raises(SchemaError, match="kind model: found .*; wanted plain JSON"):
+    with pytest.raises(SchemaError, match=r"kind model: found .*; wanted plain JSON"):
         put_files(store, "model", {}, {"deep": [value]})

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from racing import start_together
 
 from storage.errors import ConfigError, NotFound
 from storage.objects import open_store
@@ -17,6 +18,7 @@ RACER = """
 import sys
 from storage.objects import open_store
 store = open_store(sys.argv[1])
+print('ready', flush=True)
 sys.stdin.readline()
 print(sum(store.put_if_absent(f"log/{n:020d}.json", sys.argv[2].encode()) for n in range(40)))
 """
@@ -62,10 +64,7 @@ def test_of_eight_racing_processes_one_creates_each_object(tmp_path: Path):
         )
         for _ in range(8)
     ]
-    for racer in racers:
-        assert racer.stdin
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
+    start_together(racers)
     won = [int(racer.communicate(timeout=60)[0]) for racer in racers]
     assert sum(won) == 40
 
