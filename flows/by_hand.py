@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from storage.errors import ConfigError, MillraceError
-from storage.root import data_root, default_storage
+from storage.root import data_root, default_storage, work_folder
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 
@@ -25,29 +25,42 @@ def main(order: dict[str, Any]) -> int:
             raise
         sys.stderr.write(f"millrace: {error}\n")
         return MISUSE if isinstance(error, ConfigError) else FAILED
+    except Exception as error:  # what nobody foresaw: still one line; --debug shows the rest
+        if order["debug"]:
+            raise
+        sys.stderr.write(
+            f"millrace: {type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story\n"
+        )
+        return FAILED
     return DONE if summary["verdict"]["decision"] == "promote" else NOT_PROMOTED
 
 
 def prepare_environment(console_level: str) -> None:
-    """Keep everything in the data root, Prefect's home included, and Prefect offline; the user's settings win.
+    """Keep everything in the data root, Prefect's home and all temporary files included, and Prefect offline.
+
+    The user's settings win, but for the temporary folder.
 
     Prefect's own log goes to its server in full; on the console it would say again what our progress and messages say.
     """
     root = data_root()
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        scratch = work_folder("tmp")
     except OSError as error:
         raise ConfigError(
             f"data root {root}: cannot be made: {error.strerror}; set MILLRACE_ROOT to a folder you may write to"
         ) from None
     os.environ["MILLRACE_ROOT"] = str(root)
+    os.environ["TMPDIR"] = str(scratch)
     for name, value in {
         "PREFECT_HOME": str(root / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(root / "cache"),
+        "DASK_TEMPORARY_DIRECTORY": str(root / "work" / "dask"),
     }.items():
         os.environ.setdefault(name, value)
 

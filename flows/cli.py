@@ -22,12 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, error, MISUSE)
     except MillraceError as error:
         return _fail(arguments, error, FAILED)
-    except KeyboardInterrupt:
-        print("\nmillrace: stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        return _fail(arguments, MillraceError(f"{error.strerror or error}: {error.filename or 'no file'}"), FAILED)
+    except KeyboardInterrupt:
+        print("\nmillrace: stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:

@@ -40,7 +40,9 @@ def evaluate_model(
             processor=processor(),
         )
         choice = choose(section, everyone, scores, latency, prepared.features)
-        champion = find_champion(run.storage, run.config.name, run.config.release.alias, everyone[choice.name])
+        champion = find_champion(
+            run.storage, run.config.name, run.config.release.alias, everyone[choice.name], prepared.dataset
+        )
         if champion.to_compare:
             features = run.step(ENCODE, "encode for champion", dataset=prepared.dataset, transforms=champion.transforms)
             rival = run.step(SCORE, "score champion", artifact=champion.artifact, features=features, **how)

@@ -32,4 +32,5 @@ def release_model(
             artifact=judgement.artifact,
             dataset=prepared.dataset,
             scores=judgement.scores,
+            expected_version=judgement.champion_version,
         )

@@ -58,23 +58,27 @@ class Run:
 
     def each(self, step: Step, cases: Mapping[str, Mapping[str, Any]], parallel: int) -> dict[str, Any]:
         """Run a step once for each labelled set of inputs, `parallel` at a time; the refs by label, in order."""
-        with ThreadPoolExecutor(parallel) as pool:
+        pool = ThreadPoolExecutor(parallel)
+        try:
             futures = {}
             for case, inputs in cases.items():
                 timed = partial(self._timed, step, f"{step.name} {case}", self._parameters(step, inputs))
                 futures[case] = pool.submit(contextvars.copy_context().run, timed)
             ended = {case: future.result() for case, future in futures.items()}
+        finally:
+            pool.shutdown(cancel_futures=True)  # on Ctrl-C no further case is begun
         return {case: self._enter(f"{step.name} {case}", *how) for case, how in ended.items()}
 
     def _timed(self, step: Step, label: str, parameters: Mapping[str, Any]) -> tuple[State, str, float]:
         """The step's last state, its key, and the seconds it took."""
         started, task = time.perf_counter(), step.load()
+        key = task.cache_policy.key(parameters)
         self._report(label, {"event": "started"})
         state = task(**parameters, return_state=True)
         seconds = time.perf_counter() - started
         if state.is_completed():
             self._report(label, {"event": _outcome(state), "seconds": round(seconds, 2)})
-        return state, task.cache_policy.key(parameters), seconds
+        return state, key, seconds
 
     def _enter(self, label: str, state: State, key: str, seconds: float) -> Any:
         output = state.result()

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +10,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from storage.errors import ConfigError
+from tasks.recipes import UNCOMPRESSED
 from tasks.sections import (
     ClusterSection,
     CompressSection,
@@ -42,16 +44,42 @@ class PipelineConfig(Section):
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "PipelineConfig":
         """Refuse before any work what would fail after hours of it."""
-        regression = self.data.task == "regression"
-        if regression != (self.evaluate.metric == "rmse"):
-            wanted = "rmse" if regression else "accuracy, macro_f1 or log_loss"
-            raise ValueError(f"evaluate.metric is {self.evaluate.metric!r} for {self.data.task}; wanted {wanted}")
-        families = FAMILIES[self.data.kind]
-        if self.train.family not in families:
-            raise ValueError(
-                f"train.family is {self.train.family!r} for data.kind {self.data.kind!r}; wanted {' or '.join(families)}"
-            )
+        for fault in misfits(self):
+            raise ValueError(fault)
         return self
+
+
+def misfits(config: PipelineConfig) -> Iterator[str]:
+    """What does not fit together between the sections, in words."""
+    regression = config.data.task == "regression"
+    if regression != (config.evaluate.metric == "rmse"):
+        wanted = "rmse" if regression else "accuracy, macro_f1 or log_loss"
+        yield f"evaluate.metric is {config.evaluate.metric!r} for {config.data.task}; wanted {wanted}"
+    families = FAMILIES[config.data.kind]
+    if config.train.family not in families:
+        yield f"train.family is {config.train.family!r} for data.kind {config.data.kind!r}; wanted {' or '.join(families)}"
+    shares = config.data.validation_share + config.data.test_share
+    if shares >= 1:
+        yield f"data.validation_share and data.test_share are {shares:g} together; wanted less than 1, the rest is for training"
+    declared = [rule.name for rule in config.data.columns]
+    for name in {name for name in declared if declared.count(name) > 1}:
+        yield f"data.columns declares {name!r} more than once; wanted one rule a column"
+    yield from _unfit_recipes(config)
+
+
+def _unfit_recipes(config: PipelineConfig) -> Iterator[str]:
+    names = [recipe.name for recipe in config.compress.recipes]
+    for recipe in config.compress.recipes:
+        kinds = [item.kind for item in recipe.passes]
+        if not kinds:
+            yield f"compress.recipes: {recipe.name!r} has no pass; the uncompressed model is always a candidate, leave it out"
+        if names.count(recipe.name) > 1 or recipe.name == UNCOMPRESSED.name:
+            yield f"compress.recipes: the name {recipe.name!r} is taken; wanted each once, and {UNCOMPRESSED.name!r} is the uncompressed model's"
+        trees = config.train.family == "sklearn"
+        if trees and kinds and kinds[0] not in ("truncate", "distil"):
+            yield f"compress.recipes: {recipe.name!r} begins with {kinds[0]!r} for family sklearn; wanted truncate or distil first"
+        if not trees and "truncate" in kinds:
+            yield f"compress.recipes: {recipe.name!r} truncates a {config.train.family}; truncate is for tree ensembles"
 
 
 def resolve(
@@ -139,13 +167,15 @@ def explain(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:
         location = [part for part in mistake["loc"] if not str(part).startswith("function-")]
         field = ".".join(str(part) for part in location)
         if mistake["type"] == "extra_forbidden":
-            yield f"config {field}: no such field{nearest(location)}"
+            yield f"config {field}: found {_shown(mistake['input'])}, but there is no such field{nearest(location)}"
+        elif mistake["type"].startswith("union_tag"):
+            yield f"config {field}.kind: found {_shown(mistake['input'])}{_nearest_kind(mistake)}"
         elif mistake["type"] == "value_error":
             yield f"config {field}".strip() + f": {mistake['msg'].removeprefix('Value error, ')}"
         elif mistake["type"] == "missing":
             yield f"config {field}: missing; {description(location)}"
         else:
-            yield f"config {field}: found {json.dumps(mistake['input'], default=str)}, {_wanted(mistake['msg'])}; {description(location)}"
+            yield f"config {field}: found {_shown(mistake['input'])}, {_wanted(mistake['msg'])}; {description(location)}"
 
 
 def nearest(location: list[Any]) -> str:
@@ -164,8 +194,28 @@ def description(location: list[Any]) -> str:
     return "see `millrace presets --show digits` for a whole example"
 
 
+def _nearest_kind(mistake: Any) -> str:
+    kinds = [kind.strip(" '") for kind in mistake["ctx"].get("expected_tags", "").split(",")]
+    wanted = (
+        f", wanted the kind of a pass: {', '.join(map(repr, kinds))}"
+        if any(kinds)
+        else ", wanted a pass with its kind, as in {kind: prune}"
+    )
+    close = difflib.get_close_matches(str(mistake["ctx"].get("tag", "")), kinds, n=1, cutoff=0.4)
+    return wanted + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 def _wanted(message: str) -> str:
-    return message.replace("Input should be", "wanted").replace("Field required", "wanted a value")
+    return re.sub(
+        r"a valid dictionary or instance of \w+",
+        "a mapping of its fields",
+        message.replace("Input should be", "wanted"),
+    )
 
 
 def _sections_at(location: list[Any]) -> list[type[BaseModel]]:

@@ -56,9 +56,14 @@ def describe_blob(data: bytes | Path, suffix: str) -> Blob:
 
 
 def put_blob(store: ObjectStore, data: bytes | Path, suffix: str) -> Blob:
-    """Store `data`. A blob of that digest and size is left as it is; one of another size is damaged and written again."""
+    """Store `data`. A whole blob of that digest is left as it is; a damaged one is written again.
+
+    Damaged is one of another size, and on this machine's disk one of another SHA-256.
+    """
     blob = describe_blob(data, suffix)
-    if store.size(blob.key) != blob.size:
+    path = store.local_path(blob.key)
+    whole = _measured(path) == (blob.size, blob.digest) if path else store.size(blob.key) == blob.size
+    if not whole:
         store.put(blob.key, data)
     return blob
 

@@ -32,7 +32,12 @@ class StepRecord:
 
 
 def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
-    """The latest attempt whose output is whole, and its record; None if the step must run. `verify` hashes every blob too."""
+    """The latest attempt whose output is whole, and its record; None if the step must run.
+
+    Sizes are always checked. Every blob is hashed too where the store is a folder on this machine, elsewhere (as it means to
+    fetch it) only with `verify`.
+    """
+    verify = verify or store.local_path("steps") is not None
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
         if record and is_whole(store, record.output.digest, verify):

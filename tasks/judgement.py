@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from storage.manifests import read_manifest
-from storage.objects import open_store
-from storage.refs import ArtifactRef, FeaturesRef, LatencyRef, ScoresRef, TransformsRef
-from storage.registry import open_registry
+from storage.objects import ObjectStore, open_store
+from storage.refs import ArtifactRef, DatasetRef, FeaturesRef, LatencyRef, ScoresRef, TransformsRef
+from storage.registry import Version, open_registry
 from tasks.recipes import UNCOMPRESSED
 from tasks.results import read_latency, read_scores, read_targets, target_scale
 from tasks.scoring.choice import Candidate, Choice
@@ -48,12 +48,13 @@ class Judgement:
     metric: str
     choice: Choice
     verdict: Verdict
+    champion_version: int | None  # what the alias pointed at when this was decided
     everyone: dict[str, ArtifactRef]
     all_scores: dict[str, ScoresRef]
     latency: LatencyRef
 
 
-def find_champion(storage: str, name: str, alias: str, candidate: ArtifactRef) -> Champion:
+def find_champion(storage: str, name: str, alias: str, candidate: ArtifactRef, dataset: DatasetRef) -> Champion:
     """The alias's version, and what the log knows of the candidate."""
     registry, store = open_registry(storage), open_store(storage)
     rolled_back = candidate.digest in registry.rolled_back(name)
@@ -63,15 +64,35 @@ def find_champion(storage: str, name: str, alias: str, candidate: ArtifactRef) -
     if serving.artifact == candidate.digest:
         return Champion(same=True, version=serving.number)
     meta = read_manifest(store, serving.artifact).meta
-    mine = read_manifest(store, candidate.digest).meta
-    differs = meta["task"] != mine["task"] or meta.get("classes") != mine.get("classes")
     return Champion(
         rolled_back=rolled_back,
         version=serving.number,
         artifact=ArtifactRef(storage, serving.artifact),
         transforms=TransformsRef(storage, meta["transforms"]),
-        not_comparable="its task or classes differ from the candidate's" if differs else "",
+        not_comparable=_difference(store, serving, candidate, dataset),
     )
+
+
+def _difference(store: ObjectStore, serving: Version, candidate: ArtifactRef, dataset: DatasetRef) -> str:
+    """Why the model that serves cannot answer this data set's rows with the same classes; empty if it can."""
+    theirs, mine = (read_manifest(store, digest).meta for digest in (serving.artifact, candidate.digest))
+    if theirs["task"] != mine["task"] or theirs.get("classes") != mine.get("classes"):
+        return "its task or classes differ from the candidate's"
+    its_data = read_manifest(store, read_manifest(store, serving.release).meta["lineage"]["dataset"]).meta
+    data = read_manifest(store, dataset.digest).meta
+    if its_data["kind"] != data["kind"]:
+        return f"it takes rows of kind {its_data['kind']}, not {data['kind']}"
+    here = {column["name"]: column for column in data["schema"] if column["name"] in data["features"]}
+    for column in its_data["schema"]:
+        found = here.get(column["name"])
+        if column["name"] in its_data["features"] and _shape(column) != (_shape(found) if found else None):
+            return f"it wants the column {column['name']!r} as {column['type']}, which this data set does not have"
+    return ""
+
+
+def _shape(column: Mapping[str, Any]) -> tuple[Any, ...]:
+    kind = "number" if column["type"] == "integer" else column["type"]
+    return kind, column.get("shape")
 
 
 def choose(
@@ -113,14 +134,15 @@ def judge(
         not_comparable=champion.not_comparable,
     )
     return Judgement(
-        everyone[choice.name],
-        scores[choice.name],
-        section.metric,
-        choice,
-        verdict,
-        dict(everyone),
-        dict(scores),
-        latency,
+        artifact=everyone[choice.name],
+        scores=scores[choice.name],
+        metric=section.metric,
+        choice=choice,
+        verdict=verdict,
+        champion_version=champion.version,
+        everyone=dict(everyone),
+        all_scores=dict(scores),
+        latency=latency,
     )
 
 

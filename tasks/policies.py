@@ -1,13 +1,15 @@
 """Prefect's view of our steps: cache keys that are ours, and retries by kind of failure.
 
 `@step(name)` makes a Prefect task of a function from sections and refs to a ref. Our step records on the object store are the
-truth; Prefect's own result record only mirrors them, so that a hit shows as its native `Cached` state. Prefect's key is
-`<our key>-<attempt>`: where the latest record is no longer whole, the next attempt has no mirror and is computed.
+truth; Prefect's own result record only mirrors the one that was just found whole, so that a hit shows as its native `Cached`
+state, and what Prefect remembers by itself never decides.
 """
 
+import contextvars
 import functools
 import inspect
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +21,21 @@ from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.tasks import exponential_backoff
 
-from storage.errors import TransientError
+from storage.errors import ConfigError, TransientError
 from storage.fingerprints import fingerprint, libraries
 from storage.keys import step_key
-from storage.objects import ObjectStore, open_store
-from storage.records import StepRecord, find_record, next_attempt, put_record
+from storage.locks import hold
+from storage.objects import open_store
+from storage.records import StepRecord, find_record, put_record
 from storage.refs import Ref
 from tasks.progress import current_run_id, reporter
 from tasks.sections import Section
 
 RETRIES = 3
-NOT_IN_KEY = {"storage"}
+NOT_IN_KEY = {"storage", "expected_version"}
 Validity = Callable[[Mapping[str, Any]], bool]
+
+_key_in_progress: contextvars.ContextVar[str] = contextvars.ContextVar("key_in_progress", default="")
 
 
 @dataclass
@@ -49,20 +54,21 @@ class StepCache(CachePolicy):
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
     ) -> str | None:
-        """Prefect's key for these inputs; as a side effect, a valid record of ours becomes Prefect's."""
-        key, store = self.key(inputs), open_store(inputs["storage"])
-        found = self.lookup(key, inputs)
-        if found is None:
-            return f"{key}-{next_attempt(store, key)}"
-        attempt, record = found
-        mirror = f"{key}-{attempt}"
-        get_result_store().write(obj=record.output, key=mirror)
+        """Prefect's key for these inputs; as a side effect, a valid record of ours becomes Prefect's.
+
+        Where there is none the key is one that no result can have, whatever Prefect remembers of other stores.
+        """
+        key = self.key(inputs)
+        record = self.lookup(key, inputs)
+        mirror = f"{key}-{uuid.uuid4().hex}"
+        if record is not None:
+            get_result_store().write(obj=record.output, key=mirror)
         return mirror
 
-    def lookup(self, key: str, inputs: Mapping[str, Any]) -> tuple[int, StepRecord] | None:
-        """The latest whole record for `key` and its attempt, or None where the step must run."""
+    def lookup(self, key: str, inputs: Mapping[str, Any]) -> StepRecord | None:
+        """The latest whole record for `key`, or None where the step must run."""
         found = find_record(open_store(inputs["storage"]), key)
-        return found if found and (self.valid is None or self.valid(inputs)) else None
+        return found[1] if found and (self.valid is None or self.valid(inputs)) else None
 
 
 def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Ref]], Task[..., Any]]:
@@ -75,11 +81,10 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Ref:
             inputs = signature.bind(*args, **kwargs).arguments
-            started = time.perf_counter()
-            output = function(**inputs)
-            seconds = time.perf_counter() - started
-            _commit(open_store(inputs["storage"]), cache.key(inputs), name, output, seconds)
-            return output
+            key = cache.key(inputs)
+            with hold(key):  # another run in this data root may be at the same step: then its result is ours
+                record = cache.lookup(key, inputs)
+                return record.output if record else _compute(cache, key, function, inputs)
 
         return task(
             name=name,
@@ -104,11 +109,28 @@ def is_transient(task: Any, _run: TaskRun, state: State) -> bool:
     return True
 
 
-def _commit(store: ObjectStore, key: str, name: str, output: Ref, seconds: float) -> None:
-    put_record(
-        store,
-        StepRecord(key=key, name=name, output=output, seconds=seconds, created=time.time(), run_id=current_run_id()),
+def _compute(cache: StepCache, key: str, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
+    """Run the step and commit its result under the key that it had at the start."""
+    token, started = _key_in_progress.set(key), time.perf_counter()
+    try:
+        output = function(**inputs)
+    finally:
+        _key_in_progress.reset(token)
+    seconds = time.perf_counter() - started
+    if cache.key(inputs) != key:
+        raise ConfigError(
+            f"step {cache.step_name}: its code or libraries were changed while it ran; its result is not kept, run again"
+        )
+    record = StepRecord(
+        key=key, name=cache.step_name, output=output, seconds=seconds, created=time.time(), run_id=current_run_id()
     )
+    put_record(open_store(inputs["storage"]), record)
+    return output
+
+
+def key_in_progress() -> str:
+    """The key of the step that this thread computes: a name for its work in progress."""
+    return _key_in_progress.get()
 
 
 def _identity(value: Any) -> Any:

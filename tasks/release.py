@@ -33,14 +33,22 @@ def holds_alias(inputs: Mapping[str, Any]) -> bool:
 
 @step("release", valid=holds_alias)
 def release(
-    release: ReleaseSection, name: str, artifact: ArtifactRef, dataset: DatasetRef, scores: ScoresRef, storage: str
+    release: ReleaseSection,
+    name: str,
+    artifact: ArtifactRef,
+    dataset: DatasetRef,
+    scores: ScoresRef,
+    expected_version: int | None,
+    storage: str,
 ) -> ReleaseRef:
-    """Make the artifact a numbered version of model `name`, prove that it serves, and move the alias to it."""
+    """Make the artifact a numbered version of model `name`, prove that it serves, and move the alias to it.
+
+    `expected_version`: what the alias pointed at when the gate decided; has it moved since, this fails with `Conflict`.
+    """
     from tasks.service.smoke import smoke_test
 
     store, registry = open_store(storage), open_registry(storage)
     report = reporter("release", get_run_logger())
-    before = registry.alias(name, release.alias)
     manifest = read_manifest(store, artifact.digest)
     golden = _golden(store, manifest, dataset, release.golden_rows)
     _check_parity(store, manifest, golden, release.tolerance)
@@ -49,8 +57,8 @@ def release(
     version = registry.register(name, artifact.digest, released.digest, current_run_id())
     smoke_test(storage, name, version, golden, release.tolerance)
     report({"event": "server answered", "version": version})
-    registry.promote(name, version, release.alias, expected=before.number if before else None, automatic=True)
-    if not before or before.number != version:
+    registry.promote(name, version, release.alias, expected=expected_version, automatic=True)
+    if version != expected_version:
         report({"event": "alias moved", "alias": release.alias, "version": version})
     return released
 

@@ -4,15 +4,14 @@ import json
 import shutil
 import sys
 
-from infra.launcher import launch
 from prefect.logging import get_run_logger
-from storage.keys import step_key
+
+from infra.launcher import launch
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
-
 from storage.refs import FeaturesRef, ModelRef
 from storage.root import work_folder
-from tasks.policies import step
+from tasks.policies import key_in_progress, step
 from tasks.progress import reporter
 from tasks.sections import TrainSection
 from tasks.stored import collect, lay_out
@@ -22,9 +21,9 @@ REACHES = ("tasks.nn.trainer", "tasks.estimators.trainer")
 
 @step("train")
 def train(train: TrainSection, device: str, features: FeaturesRef, storage: str) -> ModelRef:
-    """Train on `device` (cpu or cuda). Killed, the next attempt resumes from the work folder, which bears the job's name."""
-    store, job_name = open_store(storage), _job_name(train, device, features)
-    folder, manifest = work_folder(job_name), read_manifest(store, features.digest)
+    """Train on `device` (cpu or cuda). Killed, the next attempt resumes from the work folder, which bears the step's key."""
+    store = open_store(storage)
+    folder, manifest = work_folder(f"train-{key_in_progress()[:24]}"), read_manifest(store, features.digest)
     job = {
         "section": train.model_copy(update={"device": device}).model_dump(mode="json"),
         "features": str(lay_out(store, manifest, folder / "features")),
@@ -43,8 +42,3 @@ def train(train: TrainSection, device: str, features: FeaturesRef, storage: str)
     model = ModelRef(storage, put_files(store, "model", collect(folder / "output"), meta))
     shutil.rmtree(folder)
     return model
-
-
-def _job_name(section: TrainSection, device: str, features: FeaturesRef) -> str:
-    fields = {"section": section.key_fields(), "device": device, "features": features.digest}
-    return f"train-{step_key('train', fields, '', {})[:16]}"

@@ -1,17 +1,30 @@
 """What all sections are: frozen, strict, and able to say which of their fields decide the result."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 NOT_IN_KEY: dict[str, Any] = {"in_key": False}
+USERINFO = re.compile(r"://[^/]*@|[?&](X-Amz-Signature|Signature|sig|token|AWSAccessKeyId)=", re.IGNORECASE)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _without_secrets(url: str) -> str:
+    if USERINFO.search(url):
+        raise ValueError(
+            "a URL with credentials in it would be kept in records and reports; wanted one without: they come from the environment"
+        )
+    return url
+
+
+Url = Annotated[str, AfterValidator(_without_secrets)]
 
 
 class Section(BaseModel):
     """Base of all sections: frozen, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def key_fields(self) -> dict[str, Any]:
         """The fields that decide the result, as plain JSON values."""

@@ -10,14 +10,14 @@ from tasks.sections.base import NOT_IN_KEY, Section, Share
 class Prune(Section):
     """Structured pruning: the weakest channels or units leave, the network gets narrower (torch-pruning)."""
 
-    kind: Literal["prune"] = "prune"
+    kind: Literal["prune"] = Field(default="prune", description="Which pass")
     share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="Share of channels or units removed")
 
 
 class Distil(Section):
     """Training on the teacher's soft answers, to recover what pruning lost (Hinton 2015)."""
 
-    kind: Literal["distil"] = "distil"
+    kind: Literal["distil"] = Field(default="distil", description="Which pass")
     epochs: int = Field(default=10, ge=1, description="Passes over the training rows")
     temperature: float = Field(default=2.0, gt=0, description="Softens both distributions")
     soft_share: Share = Field(default=0.7, description="Weight of the teacher's answers; the rest is the labels'")
@@ -30,14 +30,14 @@ class Distil(Section):
 class Truncate(Section):
     """Keep only the first trees of an ensemble."""
 
-    kind: Literal["truncate"] = "truncate"
+    kind: Literal["truncate"] = Field(default="truncate", description="Which pass")
     share: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.5, description="Share of the trees that stay")
 
 
 class Quantise(Section):
     """ONNX Runtime int8: dynamic (weights; activations at run time) or static (both, calibrated on training rows)."""
 
-    kind: Literal["quantise"] = "quantise"
+    kind: Literal["quantise"] = Field(default="quantise", description="Which pass")
     mode: Literal["dynamic", "static"] = Field(
         default="static", description="Static for convolutions, dynamic for dense layers"
     )

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.sections.base import NOT_IN_KEY, Section, Share
+from tasks.sections.base import NOT_IN_KEY, Section, Share, Url
 
 
 class Source(Section):
     """One place that rows come from."""
 
-    url: str = Field(
+    url: Url = Field(
         description="Path, glob or fsspec URL (relative ones start at data.root); for sklearn: digits, breast_cancer, …",
         json_schema_extra=NOT_IN_KEY,
     )
@@ -50,7 +50,7 @@ class DataSection(Section):
     """Stage prepare: where rows come from, what they must look like, how they are split."""
 
     sources: tuple[Source, ...] = Field(min_length=1, description="Where the rows come from")
-    root: str = Field(
+    root: Url = Field(
         default="",
         description="Folder or URL that relative source URLs start at; empty: the current folder",
         json_schema_extra=NOT_IN_KEY,

@@ -2,13 +2,13 @@
 
 from pydantic import Field
 
-from tasks.sections.base import NOT_IN_KEY, Section
+from tasks.sections.base import NOT_IN_KEY, Section, Url
 
 
 class StorageSection(Section):
     """Where everything that lasts is kept."""
 
-    url: str = Field(
+    url: Url = Field(
         default="",
         description="Folder or s3://bucket/prefix; empty: store in the data root",
         json_schema_extra=NOT_IN_KEY,

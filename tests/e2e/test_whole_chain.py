@@ -126,17 +126,20 @@ def test_another_folder_with_its_own_storage_gives_the_same_digests_even_after_a
     assert [entry["key"] for entry in summary["steps"]] == [entry["key"] for entry in first["steps"]]
 
 
-def test_every_stored_byte_matches_its_digest_and_a_flipped_one_is_found(millrace: Command, home: Path, first: dict):
+def test_a_flipped_byte_is_found_by_verify_and_mended_by_the_next_run(millrace: Command, home: Path, first: dict):
     assert millrace("verify", home=home).code == 0
     blob = max((home / ".millrace" / "store" / "blobs").rglob("*.onnx"), key=lambda path: path.stat().st_size)
     content = blob.read_bytes()
-    try:
-        blob.write_bytes(bytes([content[0] ^ 1]) + content[1:])
-        ended = millrace("verify", home=home)
-        assert ended.code == 1
-        assert blob.name in ended.out
-    finally:
-        blob.write_bytes(content)
+    blob.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    found = millrace("verify", home=home)
+    assert (found.code, blob.name in found.out) == (1, True)
+    again = millrace("run", "digits", "--json", home=home)
+    assert again.code == 0, again.err
+    states = {entry["name"]: entry["state"] for entry in again.json["steps"]}
+    assert [name for name, state in states.items() if state == "computed"] == ["compress fp32"]
+    assert again.json["release"] == first["release"]
+    assert blob.read_bytes() == content
+    assert millrace("verify", home=home).code == 0
 
 
 def test_a_poisoned_candidate_is_rejected_and_the_champion_still_answers(millrace: Command, home: Path, first: dict):
