@@ -35,7 +35,7 @@ serve: install ## serve the champion of the default preset on this machine (PRES
 	@$(BIN)/millrace serve $(or $(PRESET),digits) --port $(or $(PORT),8000) --no-auth
 
 bench: install ## benchmarks beside a peer; a JSON line each
-	@$(BIN)/python -m tests.benchmarks
+	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
 
 clean: ## remove the environment, the data root and caches
 	rm -rf .venv .millrace .pytest_cache .ruff_cache .import_linter_cache dist build

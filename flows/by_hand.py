@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from storage.errors import ConfigError, MillraceError
-from storage.root import data_root, default_storage, work_folder
+from storage.root import default_storage, keep_inside
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 
@@ -42,15 +42,7 @@ def prepare_environment(console_level: str) -> None:
 
     Prefect's own log goes to its server in full; on the console it would say again what our progress and messages say.
     """
-    root = data_root()
-    try:
-        scratch = work_folder("tmp")
-    except OSError as error:
-        raise ConfigError(
-            f"data root {root}: cannot be made: {error.strerror}; set MILLRACE_ROOT to a folder you may write to"
-        ) from None
-    os.environ["MILLRACE_ROOT"] = str(root)
-    os.environ["TMPDIR"] = str(scratch)
+    root = keep_inside()
     for name, value in {
         "PREFECT_HOME": str(root / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -59,7 +51,6 @@ def prepare_environment(console_level: str) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "OMP_NUM_THREADS": "1",
-        "XDG_CACHE_HOME": str(root / "cache"),
         "DASK_TEMPORARY_DIRECTORY": str(root / "work" / "dask"),
     }.items():
         os.environ.setdefault(name, value)

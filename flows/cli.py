@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from storage.errors import ConfigError, MillraceError
+from storage.root import data_root
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 
@@ -105,6 +106,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return run_pipeline(arguments)
     from flows import cli_models
 
+    # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is
+    os.environ.setdefault("XDG_CACHE_HOME", str(data_root() / "cache"))
     return getattr(cli_models, arguments.command)(arguments)
 
 

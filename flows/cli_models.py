@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flows.items import read_items, read_text
+from storage.errors import NotFound
 from storage.root import default_storage
 
 
@@ -137,4 +138,13 @@ def _versions(registry: Any, name: str) -> list[dict[str, Any]]:
 
 
 def _storage(arguments: argparse.Namespace) -> str:
-    return arguments.storage or default_storage()
+    """The store that is asked. NotFound where a local one is not there: opening it would make an empty one."""
+    from storage.engines import locate
+
+    storage = arguments.storage or default_storage()
+    folder = locate(storage).folder
+    if folder is not None and not folder.is_dir():
+        raise NotFound(
+            f"store {folder}: there is no such folder; name another with --storage, or make one with: millrace run digits"
+        )
+    return storage

@@ -1,6 +1,7 @@
-"""Items to predict, from a file as people have it: a JSON list, JSON lines, or CSV."""
+"""Items to predict, from a file as people have it: a JSON list, JSON lines, CSV or TSV."""
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError
+from tasks.sections import CsvOptions
+
+MISSING = frozenset(CsvOptions().missing)
 
 
 def read_text(path: str) -> str:
@@ -24,8 +28,8 @@ def read_text(path: str) -> str:
 
 def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any]:
     """The items in `text`. `description`: what the model says of its items, by which CSV cells become numbers."""
-    if path.endswith(".csv"):
-        return _from_csv(text, description)
+    if path.lower().endswith((".csv", ".tsv", ".tab")):
+        return _from_table(path, text, description)
     try:
         value = json.loads(text)
     except json.JSONDecodeError:
@@ -35,7 +39,7 @@ def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any
 
 def _from_lines(path: str, text: str) -> list[Any]:
     items = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         try:
             items += [json.loads(line)] if line.strip() else []
         except json.JSONDecodeError as error:
@@ -45,20 +49,40 @@ def _from_lines(path: str, text: str) -> list[Any]:
     return items
 
 
-def _from_csv(text: str, description: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Rows as items; the target's column, if it is there, is left out."""
-    columns = description["item_schema"].get("properties", {})
-    return [
-        {name: _cell(value, columns.get(name, {})) for name, value in row.items() if name != description["target"]}
-        for row in csv.DictReader(text.splitlines())
-    ]
+def _from_table(path: str, text: str, description: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows as items; the target's column, if it is there, is left out. A quotation mark in TSV is a character, as in training."""
+    columns, target = description["item_schema"].get("properties", {}), description["target"]
+    stream = io.StringIO(text, newline="")
+    if path.lower().endswith(".csv"):
+        reader = csv.DictReader(stream)
+    else:
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+    items: list[dict[str, Any]] = []
+    try:
+        for row in reader:
+            _refuse_ragged(path, len(items) + 1, reader.line_num, row, len(reader.fieldnames or ()))
+            items.append({name: _cell(value, columns.get(name, {})) for name, value in row.items() if name != target})
+    except csv.Error as error:
+        raise ConfigError(f"input {path}: line {reader.line_num}: {error}; save it as CSV again") from None
+    return items
 
 
-def _cell(text: str | None, schema: Mapping[str, Any]) -> Any:
+def _refuse_ragged(path: str, number: int, line: int, row: Mapping[Any, Any], wanted: int) -> None:
+    found = sum(value is not None for name, value in row.items() if name is not None) + len(row.get(None) or ())
+    if found != wanted:
+        raise ConfigError(
+            f"input {path}: line {line}: row {number} has {found} cells, wanted {wanted} as in the header; "
+            "correct that row, or quote a cell that holds the delimiter"
+        )
+
+
+def _cell(text: str, schema: Mapping[str, Any]) -> Any:
+    """A number column's texts for no value are null; a category column knows its own, which the model was fitted with."""
     kinds = schema.get("type", "string")
-    if text is None or (not text.strip() and "null" in kinds):
+    numeric = "number" in kinds or "integer" in kinds
+    if "null" in kinds and text.strip() in (MISSING if numeric else {""}):
         return None
-    if "number" in kinds or "integer" in kinds:
+    if numeric:
         try:
             number = float(text)
         except ValueError:

@@ -1,26 +1,29 @@
 """What the sources are, by content: a SHA-256 for each file, so that a changed byte is a changed input wherever the file lies.
 
 Hashing is memoised by what the file system says of a file (path, size, times, inode; on an object store version or ETag, size and
-time): a file that looks the same as last time is not read again.
+time): a file that looks the same as last time is not read again. Where it says a size and no more, as some HTTP servers do, the
+file is read each time.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import fsspec.core
-
 from storage.root import data_root
 from tasks.frames.sources import locate
-from tasks.frames.streams import reading
+from tasks.frames.streams import filesystem, opened, reading
 from tasks.sections import DataSection
 
 CHUNK_BYTES = 4 << 20
-MARKS = ("size", "mtime", "ino", "created", "ETag", "VersionId", "LastModified", "etag", "last_modified")
+VERSIONS = ("ETag", "etag", "VersionId", "md5", "checksum")
+TIMES = ("mtime", "created", "LastModified", "Last-Modified", "last_modified", "updated")
+HTTP_TIME_SECONDS = 2  # HTTP dates are whole seconds: a file may change twice within one (RFC 9110 §8.8.2.2)
 
 
 def source_identity(section: DataSection) -> dict[str, Any]:
@@ -43,9 +46,12 @@ class _Memo:
         if url.startswith("sklearn:"):
             return f"scikit-learn {version('scikit-learn')}"
         with reading(url):
-            fs, path = fsspec.core.url_to_fs(url)
+            fs, path = filesystem(url)
             info = fs.info(path)
-        mark = json.dumps([url, {name: str(info[name]) for name in MARKS if name in info}])
+        if not _tells_change(info):
+            return _hash(url)
+        told = {name: str(info[name]) for name in ("size", "ino", *TIMES, *VERSIONS) if info.get(name)}
+        mark = hashlib.sha256(json.dumps([url, told]).encode()).hexdigest()  # a URL may hold a password
         self._new[mark] = self._old.get(mark) or _hash(url)
         return self._new[mark]
 
@@ -64,6 +70,18 @@ class _Memo:
             return {}
 
 
+def _tells_change(info: Mapping[str, Any]) -> bool:
+    """Whether a change of the file would show in `info`."""
+    if any(info.get(name) for name in VERSIONS):
+        return True
+    if "Last-Modified" in info:
+        try:
+            return time.time() - parsedate_to_datetime(info["Last-Modified"]).timestamp() > HTTP_TIME_SECONDS
+        except ValueError:
+            return False
+    return any(info.get(name) for name in TIMES)
+
+
 def _hash(url: str) -> str:
     digest = hashlib.sha256()
     for chunk in _chunks(url):
@@ -72,6 +90,6 @@ def _hash(url: str) -> str:
 
 
 def _chunks(url: str) -> Iterator[bytes]:
-    with reading(url), fsspec.core.open(url, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):  # pyright: ignore[reportAttributeAccessIssue]
+    with reading(url), opened(url) as file:
+        while chunk := file.read(CHUNK_BYTES):
             yield chunk

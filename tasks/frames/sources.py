@@ -5,10 +5,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec.core
-
 from storage.errors import ConfigError, NotFound
-from tasks.frames.streams import Entry, is_archive, list_members, plain_name, reading
+from tasks.frames.streams import Entry, filesystem, hidden, is_archive, list_members, plain_name, reading
 from tasks.sections import DataSection, Source
 
 FORMATS = {
@@ -55,8 +53,9 @@ def locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
         name = "sklearn:" + source.url.removeprefix("sklearn:")
         return [(name, name)]
     url = _joined(section.root, source.url)
-    with reading(source.url):
-        fs, path = fsspec.core.url_to_fs(url)
+    with reading(url):
+        fs, path = filesystem(url)
+        fs.invalidate_cache()  # a listing kept from an earlier run says nothing of today's files
         if any(char in path for char in MAGIC):
             paths = [p for p in fs.glob(path) if not fs.isdir(p)]
             base = posixpath.dirname(path[: min(path.index(c) for c in MAGIC if c in path)])
@@ -64,12 +63,14 @@ def locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
             paths, base = fs.find(path), path
         else:
             paths, base = [path] if fs.exists(path) else [], posixpath.dirname(path)
+        if not paths and "s3" in fs.protocol:
+            fs.info(path)  # says whether it is the bucket that is missing
+        paths = {label for p in paths for label in (p, labels_beside(fs, str(p))) if label}
     base = _base(section.root, source.url) or base
-    paths = {label for p in paths for label in (p, labels_beside(fs, str(p))) if label}
     visible = [str(p) for p in paths if not posixpath.basename(str(p)).startswith(".")]
     if not visible:
         raise NotFound(
-            f"data.sources: no file matches {source.url!r} (looked for {url}); check the pattern and data.root"
+            f"data.sources: no file matches {hidden(source.url)!r} (looked for {hidden(url)}); check the pattern and data.root"
         )
     return sorted((posixpath.relpath(p, base), fs.unstrip_protocol(p)) for p in visible)
 
@@ -86,7 +87,7 @@ def _base(root: str, url: str) -> str:
     """The folder that names are relative to, where `url` lies below `root`; else empty, and the source's own folder is used."""
     if "://" in url or posixpath.isabs(url) or posixpath.normpath(url).startswith(".."):
         return ""
-    return str(fsspec.core.url_to_fs(root or ".")[1])
+    return str(filesystem(root or ".")[1])
 
 
 def _joined(root: str, url: str) -> str:

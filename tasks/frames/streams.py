@@ -1,24 +1,30 @@
 """Opening what rows come from: any fsspec URL, decompressed by its suffix, and members of tar and zip archives."""
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
 import re
+import socket
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from tempfile import SpooledTemporaryFile
 from typing import Any
 
-import fsspec
+import fsspec.asyn
 import fsspec.core
 import fsspec.utils
 import zstandard
 
-from storage.errors import NotFound, SchemaError, StorageUnavailable
+from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageUnavailable
+from storage.root import work_folder
 
 DECOMPRESS: dict[str, Callable[[Any], Any]] = {
     ".gz": gzip.open,
@@ -38,6 +44,11 @@ DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
 )
+IN_MEMORY_BYTES = 8 << 20  # a file from an HTTP server is held in memory up to this size, and on disk above it
+CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
+UNANSWERED = {"ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError", "TimeoutError"}
+PASSING = {errno.EBUSY, errno.EIO, errno.EAGAIN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ESTALE}
+PASSING_STATUS = {408, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,53 @@ def open_entry(entry: Entry) -> Iterator[Any]:
             with _open_member(entry) as stream:
                 yield decompressed(stream, entry.member)
         else:
-            with _opened(entry.url) as raw:
+            with opened(entry.url) as raw:
                 yield decompressed(raw, entry.url)
 
 
-def _opened(url: str) -> Any:
-    return fsspec.open(url, "rb")
+def filesystem(url: str) -> tuple[Any, str]:
+    """fsspec's file system for `url`, and the path in it. ConfigError where the protocol is unknown or needs what is not there."""
+    try:
+        return fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError, TypeError) as error:
+        raise ConfigError(
+            hidden(f"{url}: cannot be opened ({error}); use a path, or a URL with s3://, https:// or another protocol")
+            + " that fsspec has here"
+        ) from error
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Any]:
+    """The bytes of `url` as they lie there, as a stream that can seek."""
+    fs, path = filesystem(url)
+    if not path.startswith(("http://", "https://")):
+        with fs.open(path, "rb") as file:
+            yield file
+        return
+    size = fs.info(path)["size"]
+    if size and size > IN_MEMORY_BYTES and fsspec.asyn.sync(fs.loop, _gives_ranges, fs, path):
+        with fs.open(path, "rb", size=size) as file:
+            yield file
+        return
+    with SpooledTemporaryFile(IN_MEMORY_BYTES, dir=work_folder("scratch")) as whole:
+        fsspec.asyn.sync(fs.loop, partial(fs._get_file, path, whole, timeout=_patience()))
+        whole.seek(0)
+        yield whole
+
+
+async def _gives_ranges(fs: Any, path: str) -> bool:
+    """Whether the HTTP server gives a part of the file when it is asked for one; many give the whole."""
+    session = await fs.set_session()
+    headers = {**fs.kwargs.get("headers", {}), "Range": "bytes=0-0", "Accept-Encoding": "identity"}
+    async with session.get(fs.encode_url(path), **{**fs.kwargs, "headers": headers}) as answer:
+        return answer.status == 206
+
+
+def _patience() -> Any:
+    """No limit for the whole, which may be long, but one for silence (aiohttp's own limit is five minutes for the whole)."""
+    from aiohttp import ClientTimeout
+
+    return ClientTimeout(total=None, sock_connect=30, sock_read=60)
 
 
 def list_members(url: str, pattern: str) -> list[str]:
@@ -115,11 +167,66 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        raise SchemaError(f"{name}: cannot be unpacked ({error or type(error).__name__}); fetch it again") from error
-    except FileNotFoundError as error:
-        raise NotFound(f"{name}: no such file ({error}); check data.sources and data.root") from error
-    except (ConnectionError, TimeoutError) as error:
-        raise StorageUnavailable(f"{name}: the source did not answer ({error}); it will be tried again") from error
+        raise SchemaError(
+            f"{hidden(name)}: cannot be unpacked ({error or type(error).__name__}); fetch it again"
+        ) from error
+    except _foreign() as error:
+        raise _meaning(hidden(name), error) from error
+
+
+def hidden(text: str) -> str:
+    """`text` without what its URLs may hold of credentials: user and password, and the values of a query."""
+    text = re.sub(r"://[^/\s'\"]*@", "://…@", text)
+    return re.sub(r"(://[^\s?'\"]*\?)[^\s'\"]*=[^\s'\";)]*", r"\1…", text)
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """What file systems raise. A library that is not loaded has raised nothing, and is not loaded for this."""
+    libraries = (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"))
+    return (OSError, *(getattr(sys.modules[name], error) for name, error in libraries if name in sys.modules))
+
+
+def _meaning(name: str, error: BaseException) -> MillraceError:
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    found = " ".join(hidden(str(error) or type(error).__name__).split())[:300]
+    if isinstance(error, FileNotFoundError):
+        return _absence(name, error, found)
+    if status := getattr(error, "status", 0):
+        return _refusal(name, status, f"HTTP status {status} {getattr(error, 'message', '')}".strip())
+    if isinstance(error, PermissionError):
+        return _refusal(name, 403, found)
+    if kinds & CREDENTIALS:
+        return ConfigError(
+            f"{name}: found no credentials ({found}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if kinds & UNANSWERED or isinstance(error, socket.gaierror) or getattr(error, "errno", None) in PASSING:
+        return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")
+    if isinstance(error, OSError) and error.errno is None:  # bz2 and Arrow say so of content
+        return SchemaError(f"{name}: cannot be read ({found}); it is damaged: fetch it again")
+    return ConfigError(f"{name}: cannot be read ({found}); check data.sources and data.root")
+
+
+def _absence(name: str, error: FileNotFoundError, found: str) -> MillraceError:
+    """fsspec says of whatever an HTTP server answers that there is no file; the cause says what it was."""
+    cause = error.__cause__
+    if isinstance(cause, _foreign()) and not isinstance(cause, FileNotFoundError):
+        return _meaning(name, cause)
+    response: Any = getattr(cause, "response", None)
+    if response and response.get("Error", {}).get("Code") == "NoSuchBucket":
+        return NotFound(f"{name}: the bucket does not exist; create it, or correct data.sources and data.root")
+    return NotFound(f"{name}: no such file ({found}); check data.sources and data.root")
+
+
+def _refusal(name: str, status: int, found: str) -> MillraceError:
+    if status in (404, 410):
+        return NotFound(f"{name}: no such file ({found}); check data.sources and data.root")
+    if status in PASSING_STATUS or status >= 500:
+        return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")
+    if status in (401, 403, 407):
+        return ConfigError(
+            f"{name}: may not be read ({found}); change the file's owner or mode, or give credentials that may read it"
+        )
+    return ConfigError(f"{name}: was refused ({found}); check data.sources and data.root")
 
 
 def glob_matcher(pattern: str) -> Callable[[str], bool]:
@@ -132,7 +239,7 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
 
 def _members(url: str, pattern: str, *, read: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
     matches = glob_matcher(pattern)
-    with reading(url.rsplit("/", 1)[-1]), _opened(url) as raw:
+    with reading(url.rsplit("/", 1)[-1]), opened(url) as raw:
         if ZIP.search(url):
             with zipfile.ZipFile(raw) as archive:
                 for info in archive.infolist():
@@ -160,7 +267,7 @@ def _tar_stream(raw: Any, url: str) -> Any:
 
 @contextmanager
 def _open_member(entry: Entry) -> Iterator[Any]:
-    with _opened(entry.url) as raw:
+    with opened(entry.url) as raw:
         if ZIP.search(entry.url):
             with zipfile.ZipFile(raw) as archive, archive.open(entry.member) as stream:
                 yield stream

@@ -2,18 +2,26 @@
 
 import logging
 
+import numpy as np
+import onnxruntime
 import torch
 from onnx import ModelProto
 from torch import nn
 
+from storage.errors import ProcessFailed
 from tasks.graphs.canonical import BATCH, INPUT, OUTPUT, fix_ends, strip
 from tasks.nn.descriptions import Description
 
 OPSET = 20
+CHECKED_ROWS = 5
+TOLERANCE = 1e-4  # of the greatest output
 
 
 def export(model: nn.Module, description: Description) -> ModelProto:
-    """The module as a graph: input x (batch, *shape), output y (batch, K) logits or values, the batch free."""
+    """The module as a graph: input x (batch, *shape), output y (batch, K) logits or values, the batch free.
+
+    Raises ProcessFailed where the graph does not answer as the module does.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of every optional package that is absent
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     shape, kind = description["input"]["shape"], getattr(torch, description["input"]["dtype"])
@@ -31,4 +39,27 @@ def export(model: nn.Module, description: Description) -> ModelProto:
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    return fix_ends(strip(program.model_proto), shape, description["outputs"])
+    graph = fix_ends(strip(program.model_proto), shape, description["outputs"])
+    _check_agrees(model, graph, shape, kind)
+    return graph
+
+
+def _check_agrees(model: nn.Module, graph: ModelProto, shape: list[int], kind: torch.dtype) -> None:
+    """ProcessFailed unless the graph answers as the module does, on rows that say nothing of the data."""
+    generator = torch.Generator().manual_seed(0)
+    if kind.is_floating_point:
+        rows = torch.randn(CHECKED_ROWS, *shape, generator=generator, dtype=kind)
+    else:
+        rows = torch.randint(0, 100, (CHECKED_ROWS, *shape), generator=generator, dtype=kind)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        wanted_BK = model(rows).float().numpy()
+    found_BK = np.asarray(session.run([OUTPUT], {INPUT: rows.numpy()})[0])
+    difference, scale = float(np.abs(found_BK - wanted_BK).max()), float(np.abs(wanted_BK).max())
+    if not difference <= TOLERANCE * max(1.0, scale):
+        raise ProcessFailed(
+            f"export: ONNX Runtime's outputs are up to {difference:.3g} from torch's (of up to {scale:.3g}), wanted {TOLERANCE:g}; "
+            "this network cannot be exported as it is"
+        )

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ NOBODY = Key("", f"scrypt${base64.b64encode(bytes(16)).decode()}${base64.b64enco
 def read_keys(path: Path) -> dict[str, Key]:
     """The keys in the file by their ids; ConfigError names what is wrong with it."""
     try:
+        _refuse_open(path)
         entries = json.loads(path.read_bytes())["keys"]
         return {entry["id"]: _key(entry) for entry in entries}
     except OSError as error:
@@ -97,6 +99,14 @@ def _key(entry: Mapping[str, Any]) -> Key:
 def _entry(key: Key) -> dict[str, Any]:
     expires = datetime.fromtimestamp(key.expires, UTC).isoformat() if key.expires is not None else None
     return {"id": key.id, "hash": key.hash, "scopes": list(key.scopes), "expires": expires}
+
+
+def _refuse_open(path: Path) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(
+            f"key file {path}: found mode {mode:04o}, wanted 0600: others could read or change it; chmod 600 {path}"
+        )
 
 
 def _write(path: Path, data: Mapping[str, Any]) -> None:

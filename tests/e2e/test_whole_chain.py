@@ -179,9 +179,9 @@ def test_mistakes_are_one_message_without_a_traceback(millrace: Command, tmp_pat
         (("run", "digits", "--set", "train.epochs=0"), 2, "greater than or equal to 1"),
         (("run",), 2, "millrace presets"),
         (("run", "--config", "absent.yaml"), 2, "absent.yaml"),
-        (("promote", "nobody", "1"), 1, "nobody"),
+        (("promote", "nobody", "1"), 1, "no such folder"),
         (("predict", "nobody", "--input", "absent.json"), 2, "absent.json"),
-        (("serve", "nobody", "--no-auth"), 1, "nobody"),
+        (("serve", "nobody", "--no-auth"), 1, "no such folder"),
     ):
         ended = millrace(*arguments, home=tmp_path)
         assert (ended.code, "Traceback" in ended.err) == (code, False), (arguments, ended.code, ended.err)
