@@ -54,7 +54,7 @@ def test_after_ctrl_c_the_same_command_goes_on_from_what_was_finished(together: 
     for summary, _ in together:
         states = {entry["name"]: entry["state"] for entry in summary["steps"]}
         assert {states["prepare"], states["fit"], states["encode"]} == {"cached"}
-    assert "train resumed" in together[0][1] + together[1][1]
+    assert "train: resumed" in together[0][1] + together[1][1]
 
 
 def test_two_runs_at_the_same_time_do_each_step_once_and_agree(home: Path, together: list[tuple[dict, str]]):

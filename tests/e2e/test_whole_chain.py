@@ -112,7 +112,7 @@ def test_another_folder_with_the_same_storage_computes_nothing(
 def test_a_trainer_killed_in_mid_epoch_goes_on_from_its_checkpoint(killed: tuple[dict, str]):
     summary, err = killed
     assert "failed for now" in err
-    assert "train resumed" in err
+    assert "train: resumed" in err
     assert summary["verdict"]["decision"] == "promote"
 
 

@@ -1,0 +1,57 @@
+"""Progress, as people read it."""
+
+import io
+
+import pytest
+
+from flows.display import Display
+from tasks.progress import describe, remaining, reporter
+
+
+class Log:
+    """A logger that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def log(self, _level: int, pattern: str, line: str) -> None:
+        self.lines.append(pattern % line)
+
+
+def test_a_training_event_reads_like_a_sentence():
+    event = {"stage": "train", "event": "progress", "epoch": 3, "epochs": 15, "step": 12, "steps": 17}
+    assert describe({**event, "train_loss": 0.04121, "rows_per_second": 480.4}) == (
+        "train: epoch 3/15, step 12/17, loss 0.0412, 480 rows/s"
+    )
+
+
+def test_what_has_no_word_of_its_own_is_still_said():
+    assert describe({"stage": "release", "event": "alias moved", "alias": "champion"}) == (
+        "release: alias moved, alias champion"
+    )
+
+
+def test_the_share_that_is_left_follows_epochs_and_steps():
+    assert remaining({"epoch": 2, "epochs": 4, "step": 5, "steps": 10}) == pytest.approx(0.625)
+    assert remaining({"done": 1, "total": 4}) == pytest.approx(0.75)
+    assert remaining({"event": "export"}) is None
+
+
+def test_the_log_gets_an_epochs_end_at_once_and_steps_only_now_and_then():
+    log = Log()
+    report = reporter("train", log)
+    for step in range(5):
+        report({"event": "progress", "epoch": 1, "epochs": 1, "step": step, "steps": 5, "train_loss": 1.0})
+    report({"event": "progress", "epoch": 1, "epochs": 1, "step": 5, "steps": 5, "validation_loss": 0.5})
+    assert len(log.lines) == 2
+    assert "validation loss 0.5000" in log.lines[-1]
+
+
+def test_a_piped_display_writes_plain_lines_without_control_characters():
+    stream = io.StringIO()
+    with Display(stream):
+        reporter("train", Log())({"event": "start", "family": "cnn"})
+        reporter("train", Log())({"event": "cached", "seconds": 0.25})
+    assert "  train: start, family cnn\n" in stream.getvalue()
+    assert "= train" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
