@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from storage.errors import ConfigError, MillraceError
+from storage.objects import open_store
 from storage.root import default_storage, keep_inside
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
@@ -18,6 +19,9 @@ def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
+        open_store(
+            order["config"]["storage"]["url"] or default_storage()
+        )  # what is wrong with it is said before anything starts
         summary = _run(order["config"])
         _show(summary, order["config"], as_json=order["json"])
     except MillraceError as error:

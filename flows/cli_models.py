@@ -68,12 +68,13 @@ def rollback(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict a file's items; one JSON line each."""
-    from storage.objects import open_store
-    from storage.registry import open_registry
-    from tasks.inference.releases import open_release
-
     text = read_text(arguments.input)
     storage = _storage(arguments)
+
+    from storage.objects import open_store
+    from storage.registry import open_registry
+    from tasks.inference.releases import open_release  # after the cheap checks: misuse is answered at once
+
     _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, arguments.alias)
     items = read_items(arguments.input, text, predictor.transforms.describe())
     predictions, outputs = predictor.predict(predictor.parse(items))
@@ -89,13 +90,14 @@ def predict(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """Become the prediction service."""
-    from tasks.service.__main__ import main as serve_main
+    from tasks.service import __main__ as service
 
-    argv = ["--storage", _storage(arguments), "--model", arguments.name, "--alias", arguments.alias]
+    argv = ["--model", arguments.name, "--alias", arguments.alias]
     argv += ["--host", arguments.host, "--port", str(arguments.port)]
     argv += ["--keys", arguments.keys] if arguments.keys else []
     argv += ["--no-auth"] if arguments.no_auth else []
-    return serve_main(argv) or 0
+    service.check(service.parser().parse_args(argv))  # misuse is said before a missing store
+    return service.main([*argv, "--storage", _storage(arguments)])
 
 
 def verify(arguments: argparse.Namespace) -> int:

@@ -32,19 +32,21 @@ def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any
         return _from_table(path, text, description)
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
-        return _from_lines(path, text)
+    except json.JSONDecodeError as error:
+        return _from_lines(path, text, error)
     return value if isinstance(value, list) else [value]
 
 
-def _from_lines(path: str, text: str) -> list[Any]:
-    items = []
+def _from_lines(path: str, text: str, whole: json.JSONDecodeError) -> list[Any]:
+    """A value a line. `whole`: why the text is no single value; it is the fault named where even the first line is none."""
+    items: list[Any] = []
     for number, line in enumerate(text.split("\n"), 1):
         try:
             items += [json.loads(line)] if line.strip() else []
         except json.JSONDecodeError as error:
+            place, found = (number, error.msg) if items else (whole.lineno, whole.msg)
             raise ConfigError(
-                f"input {path}: line {number}: {error.msg}; wanted a JSON list, or one JSON value a line"
+                f"input {path}: line {place}: {found}; wanted a JSON list, or one JSON value a line"
             ) from None
     return items
 
@@ -52,9 +54,12 @@ def _from_lines(path: str, text: str) -> list[Any]:
 def _from_table(path: str, text: str, description: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Rows as items; the target's column, if it is there, is left out. A quotation mark in TSV is a character, as in training."""
     columns, target = description["item_schema"].get("properties", {}), description["target"]
+    csv.field_size_limit(
+        max(csv.field_size_limit(), len(text))
+    )  # a text may be longer than the 128 KiB allowed at first
     stream = io.StringIO(text, newline="")
     if path.lower().endswith(".csv"):
-        reader = csv.DictReader(stream)
+        reader = csv.DictReader(stream, strict=True)
     else:
         reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
     items: list[dict[str, Any]] = []
@@ -63,7 +68,9 @@ def _from_table(path: str, text: str, description: Mapping[str, Any]) -> list[di
             _refuse_ragged(path, len(items) + 1, reader.line_num, row, len(reader.fieldnames or ()))
             items.append({name: _cell(value, columns.get(name, {})) for name, value in row.items() if name != target})
     except csv.Error as error:
-        raise ConfigError(f"input {path}: line {reader.line_num}: {error}; save it as CSV again") from None
+        raise ConfigError(
+            f"input {path}: line {reader.line_num}: row {len(items) + 1}: {error}; double the quotation marks within quoted cells"
+        ) from None
     return items
 
 
@@ -80,7 +87,7 @@ def _cell(text: str, schema: Mapping[str, Any]) -> Any:
     """A number column's texts for no value are null; a category column knows its own, which the model was fitted with."""
     kinds = schema.get("type", "string")
     numeric = "number" in kinds or "integer" in kinds
-    if "null" in kinds and text.strip() in (MISSING if numeric else {""}):
+    if (numeric and text.strip() in MISSING) or ("null" in kinds and not text.strip()):
         return None
     if numeric:
         try:

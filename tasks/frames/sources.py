@@ -56,9 +56,10 @@ def locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
     with reading(url):
         fs, path = filesystem(url)
         fs.invalidate_cache()  # a listing kept from an earlier run says nothing of today's files
-        if any(char in path for char in MAGIC):
+        magic = [path.index(char) for char in _magic(path) if char in path]
+        if magic:
             paths = [p for p in fs.glob(path) if not fs.isdir(p)]
-            base = posixpath.dirname(path[: min(path.index(c) for c in MAGIC if c in path)])
+            base = posixpath.dirname(path[: min(magic)])
         elif fs.isdir(path):
             paths, base = fs.find(path), path
         else:
@@ -73,6 +74,11 @@ def locate(section: DataSection, source: Source) -> list[tuple[str, str]]:
             f"data.sources: no file matches {hidden(source.url)!r} (looked for {hidden(url)}); check the pattern and data.root"
         )
     return sorted((posixpath.relpath(p, base), fs.unstrip_protocol(p)) for p in visible)
+
+
+def _magic(path: str) -> str:
+    """The characters that make a glob of `path`; a question mark in an HTTP URL begins its query."""
+    return MAGIC.replace("?", "") if path.startswith(("http://", "https://")) else MAGIC
 
 
 def labels_beside(fs: Any, path: str) -> str:

@@ -107,7 +107,7 @@ def opened(url: str) -> Iterator[Any]:
         with fs.open(path, "rb", size=size) as file:
             yield file
         return
-    with SpooledTemporaryFile(IN_MEMORY_BYTES, dir=work_folder("scratch")) as whole:
+    with SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(work_folder("scratch"))) as whole:
         fsspec.asyn.sync(fs.loop, partial(fs._get_file, path, whole, timeout=_patience()))
         whole.seek(0)
         yield whole

@@ -20,11 +20,6 @@ def count_operations(model: ModelProto) -> int:
     return sum(_node_operations(node, shapes) for node in model.graph.node)
 
 
-def count_parameters(named: Mapping[str, Sequence[int]]) -> int:
-    """Numbers in arrays of these shapes."""
-    return sum(math.prod(shape) for shape in named.values())
-
-
 def _node_operations(node: NodeProto, shapes: Shapes) -> int:
     if node.domain == "ai.onnx.ml":
         sizes = {a.name: len(a.floats) or len(a.ints) for a in node.attribute}

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.die_with_parent:
         threading.Thread(target=_wait_for_end, daemon=True).start()
     try:
-        _check(arguments)
+        check(arguments)
         listener = _bind(arguments.host, arguments.port)
         from tasks.service.server import serve  # after the cheap checks: misuse is answered at once
 
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _check(arguments: argparse.Namespace) -> None:
+def check(arguments: argparse.Namespace) -> None:
     if arguments.keys is None and not arguments.no_auth:
         raise ConfigError(
             "found neither --keys nor --no-auth; give a file of API keys, or --no-auth on this machine only"
