@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
-from tasks.frames.identity import source_identity
 
 from flows.running import running
 from flows.steps import ENCODE, FIT, PREPARE
 from storage.refs import DatasetRef, FeaturesRef, TransformsRef
+from tasks.frames.identity import source_identity
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,13 @@ def _started(home: Path, prefect_api: str, *arguments: str) -> subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c() -> None:
+    # a shell starts what runs in its background deaf to Ctrl-C, and every program below inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _processes_in(home: Path) -> list[str]:
