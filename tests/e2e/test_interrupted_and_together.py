@@ -75,6 +75,8 @@ def test_a_champion_that_wants_other_columns_holds_the_candidate(
 
 
 def _started(home: Path, prefect_api: str, *arguments: str) -> subprocess.Popen[str]:
+    # what a shell runs in its background is deaf to Ctrl-C, and so is every program that it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=home,
@@ -83,13 +85,7 @@ def _started(home: Path, prefect_api: str, *arguments: str) -> subprocess.Popen[
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_heed_ctrl_c,
     )
-
-
-def _heed_ctrl_c() -> None:
-    # a shell starts what runs in its background deaf to Ctrl-C, and every program below inherits that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _processes_in(home: Path) -> list[str]:
