@@ -23,7 +23,7 @@ run: install ## the whole chain on the default preset (PRESET=digits)
 	@$(BIN)/millrace run $(or $(PRESET),digits)
 
 test: install ## all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -6,10 +6,14 @@ Standard input is one JSON object: `{"config": …, "json": whether the summary 
 import json
 import os
 import sys
+import traceback
 from typing import Any
 
+from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
+from storage.fingerprints import fingerprint
 from storage.objects import open_store
+from storage.registry import open_registry
 from storage.root import default_storage, keep_inside
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
@@ -19,19 +23,17 @@ def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
-        open_store(
-            order["config"]["storage"]["url"] or default_storage()
-        )  # what is wrong with it is said before anything starts
+        _look_ahead(order["config"])
         summary = _run(order["config"])
         _show(summary, order["config"], as_json=order["json"])
     except MillraceError as error:
         if order["debug"]:
-            raise
+            traceback.print_exc()
         sys.stderr.write(f"millrace: {error}\n")
         return MISUSE if isinstance(error, ConfigError) else FAILED
-    except Exception as error:  # what nobody foresaw: still one line; --debug shows the rest
+    except Exception as error:  # noqa: BLE001  what nobody foresaw: still one line; --debug shows the rest
         if order["debug"]:
-            raise
+            traceback.print_exc()
         sys.stderr.write(
             f"millrace: {type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story\n"
         )
@@ -58,6 +60,14 @@ def prepare_environment(console_level: str) -> None:
         "DASK_TEMPORARY_DIRECTORY": str(root / "work" / "dask"),
     }.items():
         os.environ.setdefault(name, value)
+
+
+def _look_ahead(config: dict[str, Any]) -> None:
+    """Say what is wrong with the store or the model's log before anything starts; read the code that is about to run."""
+    storage = open_store(config["storage"]["url"] or default_storage()).url
+    open_registry(storage).entries(config["name"])
+    for step in STEPS:
+        fingerprint(step.function.partition(":")[0])
 
 
 def _run(config: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 3 the gate said reject or hold.
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from storage.errors import ConfigError, MillraceError
@@ -113,7 +114,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 def _fail(arguments: argparse.Namespace, error: MillraceError, code: int) -> int:
     if arguments.debug:
-        raise error
+        traceback.print_exception(error)
     print(f"millrace: {error}", file=sys.stderr)
     return code
 

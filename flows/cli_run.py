@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import signal
 import sys
 
 from flows.settings import load_config, parse_override, resolve
 from infra.foreground import INTERRUPTED, run_in_foreground
+from storage.errors import ProcessLost
 
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
@@ -20,4 +22,8 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
     code = run_in_foreground([sys.executable, "-m", "flows.by_hand"], json.dumps(order).encode())
     if code == INTERRUPTED:
         raise KeyboardInterrupt
+    if code < 0:
+        raise ProcessLost(
+            f"the run was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
+        )
     return code

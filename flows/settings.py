@@ -10,12 +10,14 @@ from typing import Any, get_args
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from storage.errors import ConfigError
-from tasks.recipes import UNCOMPRESSED
+from tasks.recipes import TREES, UNCOMPRESSED
 from tasks.sections import (
     ClusterSection,
     CompressSection,
     DataSection,
+    Distil,
     EvaluateSection,
+    Recipe,
     ReleaseSection,
     Section,
     StorageSection,
@@ -75,11 +77,31 @@ def _unfit_recipes(config: PipelineConfig) -> Iterator[str]:
             yield f"compress.recipes: {recipe.name!r} has no pass; the uncompressed model is always a candidate, leave it out"
         if names.count(recipe.name) > 1 or recipe.name == UNCOMPRESSED.name:
             yield f"compress.recipes: the name {recipe.name!r} is taken; wanted each once, and {UNCOMPRESSED.name!r} is the uncompressed model's"
+        yield from _unfit_order(recipe, config.train)
         trees = config.train.family == "sklearn"
         if trees and kinds and kinds[0] not in ("truncate", "distil"):
             yield f"compress.recipes: {recipe.name!r} begins with {kinds[0]!r} for family sklearn; wanted truncate or distil first"
         if not trees and "truncate" in kinds:
             yield f"compress.recipes: {recipe.name!r} truncates a {config.train.family}; truncate is for tree ensembles"
+
+
+def _unfit_order(recipe: Recipe, train: TrainSection) -> Iterator[str]:
+    """What one pass of the recipe leaves that the next one cannot take."""
+    kinds = [item.kind for item in recipe.passes]
+    called = f"compress.recipes: {recipe.name!r}"
+    if "quantise" in kinds[:-1]:
+        yield f"{called} goes on after quantise; wanted quantise last"
+    if train.family != "sklearn":
+        return
+    if "truncate" in kinds and train.sklearn.estimator not in TREES:
+        yield f"{called} truncates a {train.sklearn.estimator}; truncate is for {' and '.join(TREES)}"
+    if "prune" in kinds and "distil" not in kinds[: kinds.index("prune")]:
+        yield f"{called} prunes what is no network yet; wanted distil before prune"
+    for item in recipe.passes:
+        if isinstance(item, Distil):
+            if not item.hidden:
+                yield f"{called}: distil.hidden is empty; wanted the hidden widths of the network that learns from the {train.sklearn.estimator}"
+            break
 
 
 def resolve(

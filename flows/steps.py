@@ -33,7 +33,10 @@ COMPRESS = Step(
 SCORE = Step("score", "tasks.evaluation:score", inputs=("artifact", "features", "confidence", "resamples", "seed"))
 MEASURE = Step("measure", "tasks.evaluation:measure", inputs=("artifacts", "baseline", "features", "processor"))
 RELEASE = Step(
-    "release", "tasks.release:release", sections=("release",), inputs=("name", "artifact", "dataset", "scores")
+    "release",
+    "tasks.release:release",
+    sections=("release",),
+    inputs=("name", "artifact", "dataset", "scores", "expected_version"),
 )
 
 STEPS = (PREPARE, FIT, ENCODE, TRAIN, COMPRESS, SCORE, MEASURE, RELEASE)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,9 +14,10 @@ from infra.machine import processor
 from storage.blobs import put_blob, read_blob
 from storage.manifests import read_manifest
 from storage.objects import open_store
+from storage.records import is_whole
 from storage.refs import ModelRef
 from storage.registry import open_registry
-from storage.root import data_root
+from storage.root import data_root, default_storage
 from storage.runs import put_run
 from tasks.frames.quarantine import read_quarantine
 from tasks.judgement import Judgement
@@ -43,12 +45,14 @@ def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgeme
         "report": str(report_path),
     }
     store = open_store(run.storage)
+    store = open_store(run.storage)
+    record = {"config": run.settings(), "started": run.started, "steps": [asdict(entry) for entry in run.steps]}
+    put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time()})  # before what is only shown
     html = render(_view(run, summary, example, prepared, model, judgement)).encode()
     report_path.parent.mkdir(parents=True, exist_ok=True)
     report_path.write_bytes(html)
     blob = put_blob(store, html, ".html")
-    record = {"summary": summary, "config": run.settings(), "started": run.started, "finished": time.time()}
-    put_run(store, run.run_id, {**record, "steps": [asdict(entry) for entry in run.steps], "report": asdict(blob)})
+    put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time(), "report": asdict(blob)})
     return summary
 
 
@@ -145,13 +149,20 @@ def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[st
     store = open_store(storage)
     serving = open_registry(store.url).alias(name, alias)
     item: Any = None
-    if serving:
+    if serving and is_whole(store, serving.release):
         golden = read_manifest(store, serving.release).files["golden.json"]
         item = json.loads(read_blob(store, golden))["items"][0]
-    example: dict[str, Any] = {"model": name, "command": f"millrace serve {name} --no-auth", "item": item}
+    example: dict[str, Any] = {"model": name, "command": _serve_command(store.url, name, alias), "item": item}
     if item is not None:
         file = data_root() / "reports" / f"{run_id}.request.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(request(item), encoding="utf-8")
         example["request_file"] = str(file)
     return example
+
+
+def _serve_command(url: str, name: str, alias: str) -> str:
+    """The command that serves this model from this store, as short as it can be."""
+    options = [] if url == default_storage() else ["--storage", url]
+    options += [] if alias == "champion" else ["--alias", alias]
+    return shlex.join(["millrace", "serve", name, *options, "--no-auth"])

@@ -19,14 +19,14 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
-    """Run `argv` with `given` on its standard input; its exit code, or 130 where Ctrl-C or SIGTERM ended it.
+    """Run `argv` with `given` on its standard input; its exit code, or 130 where Ctrl-C, SIGTERM or the terminal's end (SIGHUP) ended it.
 
     The first signal asks it to stop and gives it eight seconds; a second one, or their end, kills it and all it started.
     """
     tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     process = subprocess.Popen(tied, stdin=subprocess.PIPE, env=environment, start_new_session=True)
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         process.communicate(given)
         return process.returncode
@@ -34,7 +34,8 @@ def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
         _stop(process)
         return INTERRUPTED
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         _kill_session(process)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
+from storage.records import is_whole
 from storage.refs import ArtifactRef, DatasetRef, FeaturesRef, LatencyRef, ScoresRef, TransformsRef
 from storage.registry import Version, open_registry
 from tasks.recipes import UNCOMPRESSED
@@ -63,18 +64,24 @@ def find_champion(storage: str, name: str, alias: str, candidate: ArtifactRef, d
         return Champion(rolled_back=rolled_back)
     if serving.artifact == candidate.digest:
         return Champion(same=True, version=serving.number)
-    meta = read_manifest(store, serving.artifact).meta
+    not_comparable = _difference(store, serving, candidate, dataset)
+    transforms = "" if not_comparable else read_manifest(store, serving.artifact).meta["transforms"]
     return Champion(
         rolled_back=rolled_back,
         version=serving.number,
         artifact=ArtifactRef(storage, serving.artifact),
-        transforms=TransformsRef(storage, meta["transforms"]),
-        not_comparable=_difference(store, serving, candidate, dataset),
+        transforms=TransformsRef(storage, transforms) if transforms else None,
+        not_comparable=not_comparable,
     )
+
+
+DAMAGED = "its stored files are damaged or gone; roll back, or promote another version"
 
 
 def _difference(store: ObjectStore, serving: Version, candidate: ArtifactRef, dataset: DatasetRef) -> str:
     """Why the model that serves cannot answer this data set's rows with the same classes; empty if it can."""
+    if not is_whole(store, serving.release) or not is_whole(store, serving.artifact):
+        return DAMAGED
     theirs, mine = (read_manifest(store, digest).meta for digest in (serving.artifact, candidate.digest))
     if theirs["task"] != mine["task"] or theirs.get("classes") != mine.get("classes"):
         return "its task or classes differ from the candidate's"

@@ -82,7 +82,10 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
         def run(*args: Any, **kwargs: Any) -> Ref:
             inputs = signature.bind(*args, **kwargs).arguments
             key = cache.key(inputs)
-            with hold(key):  # another run in this data root may be at the same step: then its result is ours
+            report = reporter(name, get_run_logger())
+            with hold(
+                key, lambda: report({"event": "waiting for another run at this very step"})
+            ):  # another run in this data root may be at the same step: then its result is ours
                 record = cache.lookup(key, inputs)
                 return record.output if record else _compute(cache, key, function, inputs)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from prefect.logging import get_run_logger
 
+from storage.errors import SchemaError
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
 from storage.refs import DatasetRef, FeaturesRef, TransformsRef
 from storage.root import scratch_folder
+from tasks.frames.identity import source_identity
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import ClusterSection, DataSection, TransformsSection
@@ -25,6 +27,8 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
 
     report = reporter("prepare", get_run_logger())
     digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report), report)
+    if source_identity(data) != identity:
+        raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
     return DatasetRef(storage, digest)
 
 

@@ -62,7 +62,7 @@ def describe(event: Event) -> str:
     """An event as one line for people, as in `train: epoch 3/15, step 12/17, loss 0.0412, 480 rows/s`."""
     left = {name: value for name, value in event.items() if name not in ("stage", "event") and value is not None}
     kind = event.get("event")
-    parts = [] if kind in (None, "progress") else [str(kind)]
+    parts = [] if kind in (None, "progress", "pass") else [str(kind)]
     for one, all_, word in PAIRS:
         if one in left and all_ in left:
             parts.append(f"{word} {left.pop(one)}/{left.pop(all_)}".strip())

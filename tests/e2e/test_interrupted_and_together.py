@@ -22,9 +22,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def interrupted(home: Path, prefect_api: str) -> tuple[int, str]:
-    """How a run ended that got Ctrl-C in the middle of its training, as a terminal sends it: to the whole group."""
-    command = _started(home, prefect_api, *LONG)
+def interrupted(home: Path) -> tuple[int, str]:
+    """How a run with Prefect's temporary server ended that got Ctrl-C in mid-training, as a terminal sends it: to the whole group."""
+    command = _started(home, {}, *LONG)
     wait_for(
         lambda: list((home / ".millrace" / "work").glob("train-*/checkpoints/*")), "the first checkpoint", seconds=180
     )
@@ -36,7 +36,7 @@ def interrupted(home: Path, prefect_api: str) -> tuple[int, str]:
 @pytest.fixture(scope="module")
 def together(home: Path, prefect_api: str, interrupted: tuple[int, str]) -> list[tuple[dict, str]]:
     """The summaries and logs of two runs of that same configuration, started at the same time after the interruption."""
-    commands = [_started(home, prefect_api, *LONG) for _ in range(2)]
+    commands = [_started(home, {"PREFECT_API_URL": prefect_api}, *LONG) for _ in range(2)]
     ended = [(command.communicate(timeout=300), command.returncode) for command in commands]
     assert [code for _, code in ended] == [0, 0], ended
     return [(json.loads(out), err) for (out, err), _ in ended]
@@ -74,13 +74,13 @@ def test_a_champion_that_wants_other_columns_holds_the_candidate(
     assert any("cannot be compared with the champion" in reason for reason in ended.json["verdict"]["reasons"])
 
 
-def _started(home: Path, prefect_api: str, *arguments: str) -> subprocess.Popen[str]:
+def _started(home: Path, settings: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
     # what a shell runs in its background is deaf to Ctrl-C, and so is every program that it starts
     signal.signal(signal.SIGINT, signal.default_int_handler)
     return subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=home,
-        env=environment(home / ".millrace", PREFECT_API_URL=prefect_api),
+        env=environment(home / ".millrace", **settings),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

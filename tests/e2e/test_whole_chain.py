@@ -154,7 +154,8 @@ def test_a_poisoned_candidate_is_rejected_and_the_champion_still_answers(millrac
     answer = millrace("predict", "digits", "--input", str(items), home=home)
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["prediction"] in {str(digit) for digit in range(10)}
-    assert "version 1" in millrace("models", "digits", home=home).out
+    versions = json.loads(millrace("models", "digits", "--json", home=home).out)["digits"]
+    assert [(version["version"], version["aliases"]) for version in versions] == [(1, ["champion"])]
 
 
 def test_a_rolled_back_model_does_not_come_back_by_itself(millrace: Command, first: dict, home: Path):

@@ -1,7 +1,10 @@
 """What is started or imported by name is declared, so that a change in it changes the key of the step that uses it."""
 
+import inspect
+
 import pytest
 
+from flows.steps import STEPS, Step
 from storage.fingerprints import reached
 from tasks.nn.compressor import PASSES, REACHES
 
@@ -26,6 +29,12 @@ def test_every_pass_of_the_compressor_is_reached_by_its_step():
 )
 def test_a_step_reaches_what_it_runs(step: str, module: str):
     assert module in reached(step)
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_a_step_is_declared_with_the_parameters_of_its_function(step: Step):
+    declared = {*step.sections, *step.inputs, "storage"}
+    assert declared == set(inspect.signature(step.load().fn).parameters)
 
 
 def test_a_step_does_not_reach_what_other_stages_run():
