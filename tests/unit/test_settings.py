@@ -1,12 +1,11 @@
 """The configuration: where it comes from, what wins, how a mistake is answered, and what of it is part of a key."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from commands import ROOT
-from pydantic import BaseModel
+from fields import fields_of, models_in, with_passes
 
 from flows.presets import PRESETS, preset_config
 from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
@@ -27,36 +26,6 @@ NEVER_IN_KEY = {
     "cluster.workers",
     "cluster.memory_gib",
 }
-TABLE = {
-    "name": "own",
-    "data": {"sources": [{"url": "rows.csv"}], "kind": "table"},
-    "train": {"family": "mlp"},
-}
-
-
-def mistake(preset: str | None = "digits", config: dict | None = None, **overrides: Any) -> str:
-    """What is said about a configuration that cannot be used; `train__epochs=0` stands for train.epochs=0."""
-    with pytest.raises(ConfigError) as caught:
-        resolve(preset, config, {name.replace("__", "."): value for name, value in overrides.items()})
-    return str(caught.value)
-
-
-def with_passes(*passes: dict[str, Any]) -> dict[str, Any]:
-    return {"compress": {"recipes": [{"name": "mine", "passes": list(passes)}]}}
-
-
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in models_in(part)]
-
-
-def fields_of(model: type[BaseModel], above: str = "") -> Iterator[tuple[str, Any]]:
-    """All fields below `model` by their dotted names."""
-    for name, field in model.model_fields.items():
-        yield above + name, field
-        for inner in models_in(field.annotation):
-            yield from fields_of(inner, f"{above}{name}.")
 
 
 def leaves(value: Any, above: str = "") -> set[str]:
@@ -164,128 +133,6 @@ def test_a_file_that_is_no_configuration_is_refused_by_name(content: bytes, said
 def test_a_missing_file_is_refused_by_name(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"absent\.yaml.*No such file"):
         load_config(str(tmp_path / "absent.yaml"))
-
-
-def test_a_mistyped_preset_is_answered_with_the_nearest_one():
-    assert "preset 'digitz'" in mistake("digitz")
-    assert "did you mean 'digits'?" in mistake("digitz")
-    assert ", ".join(PRESETS) in mistake("xxxxxxxx")
-
-
-def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
-    assert "millrace presets" in mistake(None)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "wanted"),
-    [
-        ("train.epochs", 0, "greater than or equal to 1"),
-        ("train.epochs", "many", "integer"),
-        ("train.family", "cnnn", "'mlp', 'cnn', 'textcnn' or 'sklearn'"),
-        ("train.learning_rate", 11, "less than or equal to 10"),
-        ("train.mlp.dropout", 1.0, "less than 1"),
-        ("data.validation_share", -0.1, "greater than or equal to 0"),
-        ("data.csv.delimiter", ";;", "at most 1 character"),
-        ("evaluate.margin", 0, "greater than 0"),
-        ("evaluate.confidence", 0.5, "greater than 0.5"),
-        ("name", "Bad Name", "pattern"),
-        ("train.sklearn.iterations", 10_001, "less than or equal to 10000"),
-    ],
-)
-def test_a_value_that_is_not_allowed_is_named_with_its_field_and_what_is_allowed(field: str, value: Any, wanted: str):
-    said = mistake(**{field.replace(".", "__"): value})
-    assert said.startswith(f"config {field}: found ")
-    assert str(value) in said
-    assert wanted in said
-    assert dict(fields_of(PipelineConfig))[field].description in said
-
-
-@pytest.mark.parametrize(
-    ("field", "near"),
-    [
-        ("trian", "train"),
-        ("train.epoch", "epochs"),
-        ("train.cnn.chanels", "channels"),
-        ("train.sklearn.iteration", "iterations"),
-        ("data.csv.delimeter", "delimiter"),
-        ("storage.uri", "url"),
-        ("cluster.adress", "address"),
-    ],
-)
-def test_a_mistyped_field_is_answered_with_the_nearest_right_name(field: str, near: str):
-    said = mistake(**{field.replace(".", "__"): "x"})
-    assert f"config {field}: found" in said
-    assert "no such field" in said
-    assert f"did you mean {near!r}?" in said
-
-
-def test_a_mistake_in_a_pass_of_a_recipe_is_named_where_it_lies():
-    two = with_passes({"kind": "prune"}, {"kind": "quantise", "calibration_row": 2})
-    said = mistake(config=two)
-    assert "compress.recipes.0.passes.1" in said
-    assert "did you mean 'calibration_rows'?" in said
-    said = mistake(config=with_passes({"kind": "distil", "temperature": -1}))
-    assert "compress.recipes.0.passes.0" in said
-    assert "temperature: found -1, wanted greater than 0; Softens both distributions" in said
-    assert "did you mean 'passes'?" in mistake(compress__recipes=[{"name": "mine", "pases": []}])
-
-
-def test_a_mistake_in_one_of_several_sources_or_columns_is_named_where_it_lies():
-    assert "data.sources.1.split: found \"tests\", wanted 'any'" in mistake(
-        data__sources=[{"url": "a"}, {"url": "b", "split": "tests"}]
-    )
-    assert "data.columns.0.type: found \"numbr\", wanted 'integer', 'number'" in mistake(
-        data__columns=[{"name": "age", "type": "numbr"}]
-    )
-
-
-def test_a_mistyped_kind_of_pass_is_answered_with_the_nearest_one():
-    said = mistake(config=with_passes({"kind": "prun"}))
-    assert "compress.recipes.0.passes.0" in said
-    assert "'truncate'" in said
-    assert "did you mean 'prune'?" in said
-
-
-def test_all_mistakes_are_named_at_once_one_a_line():
-    lines = mistake(train__epochs=0, train__family="x", data__csv__heder=True).splitlines()
-    assert len(lines) == 3
-    assert all(line.startswith("config ") for line in lines)
-
-
-def test_what_is_missing_is_named_with_its_meaning():
-    said = mistake(None, {"name": "own", "data": {"kind": "table"}, "train": {}})
-    assert "config data.sources: missing; Where the rows come from" in said
-    assert "config train.family: missing; Which model" in said
-
-
-@pytest.mark.parametrize(
-    ("overrides", "said"),
-    [
-        ({"data.kind": "image", "train.family": "sklearn"}, "wanted cnn or mlp"),
-        ({"data.kind": "image", "train.family": "textcnn"}, "wanted cnn or mlp"),
-        ({"data.kind": "text"}, "wanted textcnn"),
-        ({"train.family": "cnn"}, "wanted mlp or sklearn"),
-        ({"evaluate.metric": "rmse"}, "wanted accuracy, macro_f1 or log_loss"),
-        ({"data.task": "regression"}, "wanted rmse"),
-        ({"data.validation_share": 0.6, "data.test_share": 0.5}, "wanted less than 1"),
-        ({"compress.recipes": [{"name": "a", "passes": [{"kind": "prune"}]}] * 2}, "wanted each once"),
-    ],
-    ids=lambda value: str(value)[:60],
-)
-def test_settings_that_do_not_fit_together_are_refused_before_any_work(overrides: dict[str, Any], said: str):
-    with pytest.raises(ConfigError) as caught:
-        resolve(config=TABLE, overrides=overrides)
-    assert said in str(caught.value)
-
-
-def test_settings_that_fit_together_are_taken():
-    for overrides in (
-        {"train.family": "sklearn"},
-        {"data.kind": "image", "train.family": "mlp"},
-        {"data.kind": "text", "train.family": "textcnn"},
-        {"data.task": "regression", "evaluate.metric": "rmse"},
-    ):
-        assert resolve(config=TABLE, overrides=overrides)
 
 
 def test_a_configuration_cannot_be_changed_once_it_is_made():
