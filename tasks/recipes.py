@@ -1,8 +1,5 @@
 """The candidates that suit a model family, for a run that names none."""
 
-from collections import Counter
-
-from storage.errors import ConfigError
 from tasks.sections import CompressSection, Distil, Prune, Quantise, Recipe, TrainSection, Truncate
 
 # Static: dynamic int8 takes its scale from the whole batch, so that a row's answer depends on the rows beside it (on breast_cancer
@@ -15,15 +12,8 @@ TREES = ("hist_gradient_boosting", "random_forest")
 
 
 def recipes_for(compress: CompressSection, train: TrainSection) -> tuple[Recipe, ...]:
-    """The baseline (the trained model as it is, exported), then the candidates. ConfigError when two have one name."""
-    named = compress.recipes or default_recipes(train.family, train.sklearn.estimator)
-    recipes = (UNCOMPRESSED, *(recipe for recipe in named if recipe.passes))
-    name, count = Counter(recipe.name for recipe in recipes).most_common(1)[0]
-    if count > 1:
-        raise ConfigError(
-            f"compress.recipes: found the name {name!r} {count} times, wanted each once ({UNCOMPRESSED.name!r} is the baseline's)"
-        )
-    return recipes
+    """The baseline (the trained model as it is, exported), then the run's candidates, or its family's where it names none."""
+    return (UNCOMPRESSED, *(compress.recipes or default_recipes(train.family, train.sklearn.estimator)))
 
 
 def default_recipes(family: str, estimator: str) -> tuple[Recipe, ...]:

@@ -23,12 +23,10 @@ def curl(serve: Mapping[str, Any], longest: int | None = None) -> str:
 
     Without an item, and too long without a file, there is a placeholder.
     """
-    if serve.get("curl"):
-        return serve["curl"]
     body = request("…" if serve.get("item") is None else serve["item"])
     if longest is not None and len(body) > longest:
         body = f"@{serve['request_file']}" if serve.get("request_file") else request("…")
-    address = f"http://127.0.0.1:{serve.get('port', PORT)}/predict"
+    address = f"http://127.0.0.1:{PORT}/predict"
     return f"curl -s {address} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 

@@ -33,7 +33,7 @@ def print_summary(
 def summary_text(summary: Mapping[str, Any], extra: Mapping[str, Any] | None = None) -> str:
     """The summary as lines of at most 96 columns; only a command that is to be pasted may be longer.
 
-    `summary`: what `run --json` prints. `extra`: optional `serve` ({"model", "command", "curl", "item"}) for the request.
+    `summary`: what `run --json` prints. `extra`: optional `serve` ({"model", "command", "item", "request_file"}) for the request.
     """
     lines = [f"{summary['pipeline']}, run {summary['run_id']}", ""]
     for build in (_data, _quality, _compression, _steps):
