@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import traceback
+import urllib.error
+import urllib.request
 from typing import Any
 
 from flows.steps import STEPS
@@ -17,6 +19,7 @@ from storage.registry import open_registry
 from storage.root import default_storage, keep_inside
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
+SERVER_SECONDS = 10.0
 
 
 def main(order: dict[str, Any]) -> int:
@@ -64,10 +67,26 @@ def prepare_environment(console_level: str) -> None:
 
 def _look_ahead(config: dict[str, Any]) -> None:
     """Say what is wrong with the store or the model's log before anything starts; read the code that is about to run."""
+    _check_server(os.environ.get("PREFECT_API_URL", ""))
     storage = open_store(config["storage"]["url"] or default_storage()).url
     open_registry(storage).entries(config["name"])
     for step in STEPS:
         fingerprint(step.function.partition(":")[0])
+
+
+def _check_server(url: str) -> None:
+    """ConfigError where a Prefect server is named that does not answer; empty: Prefect starts one of its own."""
+    if not url:
+        return
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in is Prefect's to find out
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}); start it, or unset PREFECT_API_URL to "
+            "run without one"
+        ) from error
 
 
 def _run(config: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from tasks.sections import (
     TransformsSection,
 )
 
+MISTAKES_SHOWN = 5
 FAMILIES = {"image": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
 
 
@@ -126,7 +127,15 @@ def resolve(
     try:
         return PipelineConfig.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError("\n".join(explain(error, merged))) from None
+        raise ConfigError(_brief(list(explain(error, merged)))) from None
+
+
+def _brief(mistakes: list[str]) -> str:
+    """The first few mistakes, one a line, and how many more there are."""
+    if len(mistakes) <= MISTAKES_SHOWN:
+        return "\n".join(mistakes)
+    shown = mistakes[: MISTAKES_SHOWN - 1]
+    return "\n".join([*shown, f"… and {len(mistakes) - len(shown)} more; correct these, and the others are shown"])
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,7 +245,9 @@ def _wanted(message: str) -> str:
     return re.sub(
         r"a valid dictionary or instance of \w+",
         "a mapping of its fields",
-        message.replace("Input should be", "wanted"),
+        message.replace("Input should be", "wanted").replace(
+            "String should match pattern", "wanted a text that matches"
+        ),
     )
 
 

@@ -45,7 +45,7 @@ def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
         ("data.csv.delimiter", ";;", "at most 1 character"),
         ("evaluate.margin", 0, "greater than 0"),
         ("evaluate.confidence", 0.5, "greater than 0.5"),
-        ("name", "Bad Name", "pattern"),
+        ("name", "Bad Name", "a text that matches"),
         ("train.sklearn.iterations", 10_001, "less than or equal to 10000"),
     ],
 )
