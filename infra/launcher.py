@@ -78,7 +78,7 @@ def beside(
     try:
         with suppress(BrokenPipeError):  # it has ended already: the first answer will say why
             _tell(process, order)
-        yield partial(_answer, process, argv, log, start)
+        yield partial(_answer, process, sweeper, argv, partial(_last_line, log, start), log)
     finally:
         _dismiss(process, sweeper)
 
@@ -96,15 +96,22 @@ def _tell(process: subprocess.Popen[bytes], order: Mapping[str, Any]) -> None:
         process.stdin.flush()
 
 
-def _answer(process: subprocess.Popen[bytes], argv: Sequence[str], log: Path, start: int) -> dict[str, Any]:
+def _answer(
+    process: subprocess.Popen[bytes],
+    sweeper: threading.Thread,
+    argv: Sequence[str],
+    last_line: Callable[[], str],
+    log: Path,
+) -> dict[str, Any]:
     for line in process.stdout or ():
         event = _parsed(line)
         if event is not None and "error" not in event:
             return event
         if event is not None:
             raise ProcessFailed(str(event["error"]))
-    name, code = " ".join(_shown(argv)), process.wait()
-    _judge(name, code, _last_line(log, start), log)
+    sweeper.join()
+    name = " ".join(_shown(argv))
+    _judge(name, process.wait(), last_line(), log)
     raise ProcessFailed(f"process {name} ended before it answered. Log: {log}")
 
 
