@@ -1,7 +1,7 @@
 """Starts `python -m …` as a process of its own that reports in JSON lines, and never outlives the one that started it.
 
-The child leads its own process group. It is killed with its parent, and the whole group is ended when `launch` is left,
-however that happens.
+`launch` waits for its end; with `beside` it works for the block. The child leads its own process group. It ends with its parent,
+and the whole group is ended when `launch` or the block is left, however that happens.
 """
 
 import json
@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,8 +45,7 @@ def launch(
     with log.open("ab") as log_file:
         start = log_file.tell()
         process = _start(argv, log_file, {**os.environ, **_ALWAYS, **_limits(threads), **(env or {})})
-        sweeper = threading.Thread(target=_sweep, args=(process.pid,), daemon=True)
-        sweeper.start()
+        sweeper = _sweeper(process)
         try:
             error = _listen(process, on_line, log_file)
             sweeper.join()
@@ -53,11 +54,76 @@ def launch(
     _judge(" ".join(_shown(argv)), process.returncode, error or _last_line(log, start), log)
 
 
+@contextmanager
+def beside(
+    argv: Sequence[str], order: Mapping[str, Any], *, log: Path, env: Mapping[str, str] | None = None
+) -> Iterator[Callable[[], dict[str, Any]]]:
+    """Run `argv` while the block lasts; gives a function that waits for the next JSON object that it prints.
+
+    The child finds `order` as a line of JSON on its standard input, which then stays open: it has to end itself and its group when
+    that ends, as it does with the block or with this process. The function raises as `launch` does where the child ended instead.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as log_file:
+        start = log_file.tell()
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log_file,
+            env={**os.environ, **_ALWAYS, **(env or {})},
+            start_new_session=True,
+        )
+    sweeper = _sweeper(process)
+    try:
+        with suppress(BrokenPipeError):  # it has ended already: the first answer will say why
+            _tell(process, order)
+        yield partial(_answer, process, sweeper, argv, partial(_last_line, log, start), log)
+    finally:
+        _dismiss(process, sweeper)
+
+
 def _start(argv: Sequence[str], log_file: IO[bytes], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv]
     return subprocess.Popen(
         tied, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log_file, env=dict(env), start_new_session=True
     )
+
+
+def _tell(process: subprocess.Popen[bytes], order: Mapping[str, Any]) -> None:
+    if process.stdin:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+
+
+def _answer(
+    process: subprocess.Popen[bytes],
+    sweeper: threading.Thread,
+    argv: Sequence[str],
+    last_line: Callable[[], str],
+    log: Path,
+) -> dict[str, Any]:
+    for line in process.stdout or ():
+        event = _parsed(line)
+        if event is not None and "error" not in event:
+            return event
+        if event is not None:
+            raise ProcessFailed(str(event["error"]))
+    sweeper.join()
+    name = " ".join(_shown(argv))
+    _judge(name, process.wait(), last_line(), log)
+    raise ProcessFailed(f"process {name} ended before it answered. Log: {log}")
+
+
+def _dismiss(process: subprocess.Popen[bytes], sweeper: threading.Thread) -> None:
+    """End the input of a child beside us: the sign to end. Reaps it."""
+    try:
+        with suppress(BrokenPipeError):
+            if process.stdin:
+                process.stdin.close()
+        sweeper.join(_GRACE_SECONDS)
+    finally:
+        _end(process, sweeper)
 
 
 def _listen(process: subprocess.Popen[bytes], on_line: Callable[[dict[str, Any]], None], log_file: IO[bytes]) -> str:
@@ -73,6 +139,12 @@ def _listen(process: subprocess.Popen[bytes], on_line: Callable[[dict[str, Any]]
         else:
             on_line(event)
     return error
+
+
+def _sweeper(process: subprocess.Popen[bytes]) -> threading.Thread:
+    thread = threading.Thread(target=_sweep, args=(process.pid,), daemon=True)
+    thread.start()
+    return thread
 
 
 def _sweep(pid: int) -> None:

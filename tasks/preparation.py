@@ -26,7 +26,8 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
     from tasks.frames.prepare import prepare_dataset
 
     report = reporter("prepare", get_run_logger())
-    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report), report)
+    modules = ("tasks.frames.prepare",)
+    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, modules), report)
     if source_identity(data) != identity:
         raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
     return DatasetRef(storage, digest)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,14 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     """A clean environment: no settings of the person who runs the tests, everything below `home`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MILLRACE_", "AWS_"))}
     return {**kept, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MILLRACE_ROOT": str(home), **more}
+
+
+def gone(pid: int) -> bool:
+    """Whether process `pid` runs no more."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:

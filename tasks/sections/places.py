@@ -23,7 +23,16 @@ class ClusterSection(Section):
         description="local, cuda, kubernetes, or the address of a Dask scheduler",
         json_schema_extra=NOT_IN_KEY,
     )
-    workers: int = Field(default=2, ge=1, le=10_000, description="Worker processes", json_schema_extra=NOT_IN_KEY)
+    workers: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Worker processes; 0: what the machine has",
+        json_schema_extra=NOT_IN_KEY,
+    )
     memory_gib: float = Field(
-        default=4.0, gt=0, description="Memory limit of each local worker, in GiB", json_schema_extra=NOT_IN_KEY
+        default=0.0,
+        ge=0,
+        description="Memory limit of each worker, in GiB; 0: such that all fit into the machine's",
+        json_schema_extra=NOT_IN_KEY,
     )

@@ -1,13 +1,18 @@
 """Clusters: what a local one is like, and what is said where one cannot be had."""
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import psutil
 import pytest
+from commands import environment, gone, wait_for
 
-from infra.clusters import open_cluster
+from infra.clusters import GIB, open_cluster, size
 from storage.errors import ConfigError, WorkerLost
 from tasks.sections import ClusterSection
 
@@ -25,7 +30,7 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
         assert all(worker["nthreads"] == 1 for worker in workers)
         assert all(worker["local_directory"].startswith(str(tmp_path)) for worker in workers)
     assert events == [{"event": "cluster", "cluster": "local", "workers": 2}]
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    wait_for(lambda: all(map(gone, pids)), "the workers' end")
 
 
 def test_an_address_where_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -46,3 +51,65 @@ def test_a_cluster_whose_extra_is_absent_says_what_to_install(address: str):
         pytest.skip(f"{module} is installed")
     with pytest.raises(ConfigError, match=r"pip install 'millrace\["), open_cluster(ClusterSection(address=address)):
         pass
+
+
+WITHOUT_GUARD = """
+import json, os, sys, psutil
+from infra.clusters import open_cluster
+from tasks.sections import ClusterSection
+
+with open_cluster(ClusterSection(workers=2)) as client:
+    family = psutil.Process().children(recursive=True)
+    places = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    print(json.dumps({"answer": client.submit(abs, -7).result(), "family": [p.pid for p in family], "at": sorted(places)}), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A user's script without `if __name__ == "__main__"`, that opens a cluster and holds it until its input ends."""
+    (tmp_path / "mine.py").write_text(WITHOUT_GUARD)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "mine.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment(tmp_path / "root"),
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def said(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    assert process.stdout
+    return json.loads(process.stdout.readline())
+
+
+def test_a_script_without_a_main_guard_opens_a_cluster_that_is_seen_by_this_machine_alone(
+    script: subprocess.Popen[bytes],
+):
+    state = said(script)
+    assert (state["answer"], state["at"]) == (7, ["127.0.0.1"])
+    script.communicate(b"")
+    assert script.returncode == 0
+    wait_for(lambda: all(map(gone, state["family"])), "the cluster's end")
+
+
+def test_a_killed_run_leaves_no_process_and_no_folder_of_its_cluster(script: subprocess.Popen[bytes], tmp_path: Path):
+    family = said(script)["family"]
+    assert len(family) >= 4  # the helper, what it forks workers from, and two workers
+    script.kill()
+    wait_for(lambda: all(map(gone, family)), "the cluster's end")
+    assert list((tmp_path / "root" / "work" / "scratch").iterdir()) == []
+
+
+def test_a_cluster_is_sized_to_the_machine_unless_it_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("infra.clusters.processors", lambda: 8)
+    monkeypatch.setattr("infra.clusters.memory_bytes", lambda: 16 * GIB)
+    assert size(ClusterSection()) == (8, 1.5 * GIB)
+    assert size(ClusterSection(workers=3)) == (3, 4 * GIB)
+    assert size(ClusterSection(memory_gib=6)) == (2, 6 * GIB)
+    assert size(ClusterSection(workers=2, memory_gib=100)) == (2, 100 * GIB)
+    monkeypatch.setattr("infra.clusters.memory_bytes", lambda: GIB)
+    assert size(ClusterSection()) == (1, 0.75 * GIB)

@@ -8,11 +8,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from commands import wait_for
+from commands import gone, wait_for
 
-from infra.launcher import launch
+from infra.launcher import beside, launch
 from storage.errors import ConfigError, ProcessFailed, ProcessLost
 
 SLEEP = "import time; time.sleep(600)"
@@ -26,13 +25,6 @@ FAMILY = (
 
 def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
-
-
-def gone(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def test_json_lines_arrive_in_order_and_the_rest_goes_to_the_log(tmp_path: Path):
@@ -173,3 +165,35 @@ def test_two_children_run_at_once_from_two_threads(tmp_path: Path):
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+FAITHFUL = (  # a child beside us has to end its own group with its input
+    "import json, os, signal, subprocess, sys\n"
+    "order = json.loads(sys.stdin.readline())\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print('to the log'); print(json.dumps({**order, 'pids': [os.getpid(), child.pid]}), flush=True)\n"
+    "sys.stdin.read()\n"
+)
+
+
+def test_a_child_beside_us_answers_its_order_and_ends_with_the_block(tmp_path: Path):
+    with beside(python(FAITHFUL), {"wanted": 3}, log=tmp_path / "log") as answer:
+        first = answer()
+        assert first["wanted"] == 3
+        assert not any(map(gone, first["pids"]))
+    wait_for(lambda: all(map(gone, first["pids"])), "the end of the child and of what it started")
+
+
+def test_a_child_beside_us_that_ends_instead_of_answering_is_an_error(tmp_path: Path):
+    for code, error in {
+        'print(\'{"error": "no such thing"}\')': "^no such thing$",
+        "raise ValueError('no good')": "ended with code 1: ValueError: no good",
+        "pass": "ended before it answered",
+    }.items():
+        with pytest.raises(ProcessFailed, match=error), beside(python(code), {}, log=tmp_path / "log") as answer:
+            answer()
+    with (
+        pytest.raises(ProcessLost, match="SIGKILL"),
+        beside(python("import os; os.kill(os.getpid(), 9)"), {}, log=tmp_path / "log") as answer,
+    ):
+        answer()
