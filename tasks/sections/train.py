@@ -1,6 +1,6 @@
 """Stage train: the families, and how they learn."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
@@ -49,10 +49,13 @@ class SklearnOptions(Section):
     l2: float = Field(default=0.0, ge=0, description="L2 penalty (for linear and svm: 1/C, where 0 means C = 1)")
 
 
+FamilyName = Literal["mlp", "cnn", "textcnn", "sklearn"]  # each has a section of options by its name
+
+
 class TrainSection(Section):
     """Stage train."""
 
-    family: Literal["mlp", "cnn", "textcnn", "sklearn"] = Field(description="Which model")
+    family: FamilyName = Field(description="Which model")
     mlp: MlpOptions = Field(default_factory=MlpOptions, description="For family mlp")
     cnn: CnnOptions = Field(default_factory=CnnOptions, description="For family cnn")
     textcnn: TextCnnOptions = Field(default_factory=TextCnnOptions, description="For family textcnn")
@@ -98,5 +101,5 @@ class TrainSection(Section):
 
     def key_fields(self) -> dict[str, Any]:
         """As ever, but of the families' options only those of the family that is trained."""
-        others = {"mlp", "cnn", "textcnn", "sklearn"} - {self.family}
+        others = {*get_args(FamilyName)} - {self.family}
         return {name: value for name, value in super().key_fields().items() if name not in others}
