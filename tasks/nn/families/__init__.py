@@ -3,7 +3,14 @@
 Shapes: B batch, C channels, H height, W width, T tokens, E embedding, F features or filters, K outputs.
 """
 
-from tasks.nn.families import cnn, mlp, textcnn
+from tasks.nn.families import cnn, lstm, mlp, resnet, textcnn, transformer
 from tasks.nn.families.family import Family
 
-FAMILIES: dict[str, Family] = {"mlp": mlp.FAMILY, "cnn": cnn.FAMILY, "textcnn": textcnn.FAMILY}
+FAMILIES: dict[str, Family] = {
+    "mlp": mlp.FAMILY,
+    "cnn": cnn.FAMILY,
+    "resnet": resnet.FAMILY,
+    "textcnn": textcnn.FAMILY,
+    "lstm": lstm.FAMILY,
+    "transformer": transformer.FAMILY,
+}

@@ -41,8 +41,3 @@ def is_image(given: Mapping[str, Any]) -> bool:
 def is_tokens(given: Mapping[str, Any]) -> bool:
     """Whether features are int32 token ids."""
     return given["dtype"] == "int32"
-
-
-def vocabulary_of(ids_NT: np.ndarray) -> int:
-    """Token ids that the rows use, counted from 0; the padding and the unknown token always have a place."""
-    return max(int(ids_NT.max()) + 1, 2)

@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.nn.families.family import Family, Options, is_tokens, vocabulary_of
-from tasks.transforms.texts import PAD_ID, UNKNOWN_ID
+from tasks.nn.families.family import Family, Options, is_tokens
+from tasks.nn.families.tokens import known, make_embedding, trimmed, vocabulary_of
+from tasks.transforms.texts import PAD_ID
 
 
 class TextCnn(nn.Module):
-    """Embedding, parallel convolutions, max over the real tokens (Kim 2014): (B, T) token ids → (B, K).
-
-    A token the training rows never showed (an id from `vocabulary` on) counts as unknown.
-    """
+    """Embedding, parallel convolutions, max over the real tokens (Kim 2014): (B, T) token ids → (B, K)."""
 
     def __init__(
         self,
@@ -28,16 +26,13 @@ class TextCnn(nn.Module):
     ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
-        self.embedding = nn.Embedding(vocabulary, embedding, padding_idx=PAD_ID)
-        nn.init.normal_(self.embedding.weight, std=0.1)
-        with torch.no_grad():
-            self.embedding.weight[PAD_ID].zero_()
+        self.embedding = make_embedding(vocabulary, embedding)
         self.convs = nn.ModuleList(nn.Conv1d(embedding, f, w) for w, f in zip(widths, filters, strict=True))
         self.head = nn.Linear(sum(filters), outputs)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        ids_BT = torch.where(x < self.vocabulary, x, UNKNOWN_ID)
+        ids_BT = trimmed(known(x, self.vocabulary))
         real_B1T = (ids_BT != PAD_ID).unsqueeze(1)
         e_BET = self.embedding(ids_BT).transpose(1, 2)
         pooled = [self._pool(conv, e_BET, real_B1T) for conv in self.convs]
