@@ -17,6 +17,7 @@ from tasks.sections import (
     DataSection,
     Distil,
     EvaluateSection,
+    Quantise,
     Recipe,
     ReleaseSection,
     Section,
@@ -26,7 +27,11 @@ from tasks.sections import (
 )
 
 MISTAKES_SHOWN = 5
-FAMILIES = {"image": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
+FAMILIES = {
+    "image": ("cnn", "resnet", "mlp"),
+    "text": ("textcnn", "lstm", "transformer"),
+    "table": ("mlp", "sklearn"),
+}
 
 
 class PipelineConfig(Section):
@@ -93,6 +98,9 @@ def _unfit_order(recipe: Recipe, train: TrainSection) -> Iterator[str]:
     if "quantise" in kinds[:-1]:
         yield f"{called} goes on after quantise; wanted quantise last"
     if train.family != "sklearn":
+        for item in recipe.passes:
+            if train.family == "lstm" and isinstance(item, Quantise) and item.mode != "weights":
+                yield f"{called}: quantise.mode is {item.mode!r} for an lstm; wanted 'weights'"
         return
     if "truncate" in kinds and train.sklearn.estimator not in TREES:
         yield f"{called} truncates a {train.sklearn.estimator}; truncate is for {' and '.join(TREES)}"

@@ -1,4 +1,4 @@
-"""int8 with ONNX Runtime: dynamic (weights now, activations at run time) or static (both, ranges from calibration rows)."""
+"""int8: of weights only, or with ONNX Runtime dynamic (activations at run time) or static (both, ranges from calibration rows)."""
 
 import contextlib
 import copy
@@ -22,8 +22,9 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from storage.errors import ConfigError
 from tasks.graphs.canonical import INPUT, OUTPUT, strip
+from tasks.graphs.weights import quantise_weights
 
-WEIGHED = {"Conv", "Gemm", "MatMul", "Gather"}
+WEIGHED = {"Conv", "Gemm", "MatMul", "Gather", "LSTM"}
 CALIBRATION_BATCH = 64
 # int8 units multiply four channels at a time: a convolution over fewer (an image's own) is slower in int8 than in float,
 # five times at one channel, and has hardly any weights to save.
@@ -39,6 +40,8 @@ def quantise(model: ModelProto, mode: str, rows: np.ndarray) -> ModelProto:
     """
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared, path = _prepared(model, Path(folder)), Path(folder) / "int8.onnx"
+        if mode == "weights":
+            return strip(_checked(prepared, quantise_weights(prepared), thin=[]))
         thin = _thin_convolutions(prepared)
         _pool_first(prepared, thin)
         before = copy.deepcopy(prepared)  # the quantisers work in place
@@ -48,9 +51,7 @@ def quantise(model: ModelProto, mode: str, rows: np.ndarray) -> ModelProto:
         else:
             ranges = {"calibrate_method": CalibrationMethod.MinMax, "activation_type": QuantType.QUInt8}
             quantize_static(prepared, path, _Rows(rows), quant_format=QuantFormat.QDQ, **ranges, **weights)
-        quantised = strip(_float_output(onnx.load(path)))
-    _check(before, quantised)
-    return quantised
+        return strip(_checked(before, _float_output(onnx.load(path)), thin))
 
 
 def _prepared(model: ModelProto, folder: Path) -> ModelProto:
@@ -85,22 +86,22 @@ class _Rows(CalibrationDataReader):
         return None if batch is None else {INPUT: batch}
 
 
-def _check(before: ModelProto, after: ModelProto) -> None:
-    wanted, found = _weights(before), _int8_weights(after)
+def _checked(before: ModelProto, after: ModelProto, thin: list[str]) -> ModelProto:
+    wanted, found = _weights(before, thin), _int8_weights(after)
     if len(found) < len(wanted):
         raise ConfigError(
-            f"quantise: found {len(found)} int8 weights, wanted {len(wanted)} ({', '.join(wanted)}); take the pass out"
+            f"quantise: found {len(found)} int8 weights, wanted {len(wanted)} ({', '.join(wanted)}); take the mode 'weights', or the pass out"
         )
     old, new = _weight_bytes(before), _weight_bytes(after)
     if new >= old:
         raise ConfigError(
             f"quantise: found {new} bytes of weights, wanted fewer than {old}; the model is too small, take the pass out"
         )
+    return after
 
 
-def _weights(model: ModelProto) -> list[str]:
+def _weights(model: ModelProto, thin: list[str]) -> list[str]:
     stored = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) >= 2}
-    thin = _thin_convolutions(model)
     used = [
         name for node in model.graph.node if node.op_type in WEIGHED and node.name not in thin for name in node.input
     ]

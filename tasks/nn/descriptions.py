@@ -1,35 +1,31 @@
 """model.json: what a model is, so that it can be built again without pickles."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load, save
 from torch import nn
 
 from storage.errors import ConfigError
-from tasks.nn.models import Cnn, Mlp, TextCnn
+from tasks.nn.families import FAMILIES
 from tasks.sections import TrainSection
 from tasks.splits import Split
 
-WANTED = {"mlp": "float32 numbers", "cnn": "float32 images (channels, height, width)", "textcnn": "int32 token ids"}
 Description = dict[str, Any]
 
 
 def describe(section: TrainSection, meta: Mapping[str, Any], train: Split) -> Description:
     """The description of a fresh model of the section's family for features with this meta; ConfigError if they do not fit."""
-    family, given = section.family, meta["input"]
-    if not _fits(family, given):
+    name, given = section.family, meta["input"]
+    family = FAMILIES[name]
+    if not family.fits(given):
         found = f"{given['dtype']} of shape {tuple(given['shape'])}"
-        fitting = [name for name in WANTED if _fits(name, given)]
+        fitting = [other for other in FAMILIES if FAMILIES[other].fits(given)]
         raise ConfigError(
-            f"train.family {family}: found features {found}, wanted {WANTED[family]}; choose {' or '.join(fitting)}"
+            f"train.family {name}: found features {found}, wanted {family.takes}; choose {' or '.join(fitting)}"
         )
-    options = getattr(section, family).model_dump(mode="json")
-    if family == "textcnn":
-        options |= {"vocabulary": _vocabulary(train.x), "filters": [options["filters"]] * len(options["widths"])}
-    return {"family": family, "options": options} | outputs_of(meta)
+    options = family.complete(getattr(section, name).model_dump(mode="json"), train.x)
+    return {"family": name, "options": options} | outputs_of(meta)
 
 
 def outputs_of(meta: Mapping[str, Any]) -> Description:
@@ -45,13 +41,8 @@ def outputs_of(meta: Mapping[str, Any]) -> Description:
 
 def build_model(description: Mapping[str, Any]) -> nn.Module:
     """The network described, with fresh weights from torch's global generator."""
-    options, shape, outputs = description["options"], description["input"]["shape"], description["outputs"]
-    if description["family"] == "mlp":
-        return Mlp(math.prod(shape), options["hidden"], outputs, options["dropout"])
-    if description["family"] == "cnn":
-        return Cnn(shape, options["channels"], options["hidden"], outputs, options["dropout"])
-    sizes = (options["vocabulary"], options["embedding"], options["widths"], options["filters"])
-    return TextCnn(*sizes, outputs, options["dropout"])
+    family = FAMILIES[description["family"]]
+    return family.build(description["options"], description["input"]["shape"], description["outputs"])
 
 
 def load_model(description: Mapping[str, Any], weights: bytes) -> nn.Module:
@@ -64,13 +55,3 @@ def load_model(description: Mapping[str, Any], weights: bytes) -> nn.Module:
 def save_weights(model: nn.Module) -> bytes:
     """The model's parameters and buffers as safetensors; the same values give the same bytes."""
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()})
-
-
-def _fits(family: str, given: Mapping[str, Any]) -> bool:
-    is_text = given["dtype"] == "int32"
-    return is_text if family == "textcnn" else not is_text and (family == "mlp" or len(given["shape"]) == 3)
-
-
-def _vocabulary(ids_NT: np.ndarray) -> int:
-    # The padding and the unknown token always have a place.
-    return max(int(ids_NT.max()) + 1, 2)

@@ -6,6 +6,7 @@ import numpy as np
 import onnxruntime
 import torch
 from onnx import ModelProto
+from onnxscript.optimizer import optimize_ir
 from torch import nn
 
 from storage.errors import ProcessFailed
@@ -15,6 +16,9 @@ from tasks.nn.descriptions import Description
 OPSET = 20
 CHECKED_ROWS = 5
 TOLERANCE = 1e-4  # of the greatest output
+NO_LIMIT = (
+    1 << 40
+)  # bytes of a weight that is computed from others (an LSTM's gates in another order) and so stored as the result
 
 
 def export(model: nn.Module, description: Description) -> ModelProto:
@@ -39,6 +43,7 @@ def export(model: nn.Module, description: Description) -> ModelProto:
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
+    optimize_ir(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
     graph = fix_ends(strip(program.model_proto), shape, description["outputs"])
     _check_agrees(model, graph, shape, kind)
     return graph

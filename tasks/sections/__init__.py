@@ -9,7 +9,16 @@ from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quanti
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
 from tasks.sections.places import ClusterSection, StorageSection
-from tasks.sections.train import CnnOptions, MlpOptions, SklearnOptions, TextCnnOptions, TrainSection
+from tasks.sections.train import (
+    CnnOptions,
+    LstmOptions,
+    MlpOptions,
+    ResnetOptions,
+    SklearnOptions,
+    TextCnnOptions,
+    TrainSection,
+    TransformerOptions,
+)
 
 __all__ = [
     "NOT_IN_KEY",
@@ -21,12 +30,14 @@ __all__ = [
     "DataSection",
     "Distil",
     "EvaluateSection",
+    "LstmOptions",
     "MlpOptions",
     "Pass",
     "Prune",
     "Quantise",
     "Recipe",
     "ReleaseSection",
+    "ResnetOptions",
     "Section",
     "Share",
     "SklearnOptions",
@@ -34,6 +45,7 @@ __all__ = [
     "StorageSection",
     "TextCnnOptions",
     "TrainSection",
+    "TransformerOptions",
     "TransformsSection",
     "Truncate",
 ]

@@ -35,11 +35,13 @@ class Truncate(Section):
 
 
 class Quantise(Section):
-    """ONNX Runtime int8: dynamic (weights; activations at run time) or static (both, calibrated on training rows)."""
+    """int8: of weights only, or with ONNX Runtime dynamic (activations at run time) or static (both, calibrated on training rows)."""
 
     kind: Literal["quantise"] = Field(default="quantise", description="Which pass")
-    mode: Literal["dynamic", "static"] = Field(
-        default="static", description="Static for convolutions, dynamic for dense layers"
+    mode: Literal["weights", "dynamic", "static"] = Field(
+        default="static",
+        description="static for convolutions and dense layers; weights, computed with in float, for lstm and transformer; "
+        "dynamic, which answers one row at a time",
     )
     calibration_rows: int = Field(default=256, ge=1, description="Static: training rows that set the ranges")
 

@@ -1,8 +1,8 @@
 """Stage train: the families, and how they learn."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.sections.base import NOT_IN_KEY, Section, Share
 
@@ -37,6 +37,52 @@ class TextCnnOptions(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.5, description="Share of units dropped in training")
 
 
+class LstmOptions(Section):
+    """Long short-term memory for texts: embedding, one or two directions, the greatest output of each unit over the tokens."""
+
+    embedding: int = Field(default=64, ge=1, le=4096, description="Width of a token's embedding")
+    hidden: int = Field(default=64, ge=1, le=4096, description="Units of each layer and direction")
+    layers: int = Field(default=1, ge=1, le=16, description="Layers, one above the other")
+    bidirectional: bool = Field(default=True, description="Whether the text is read from both ends")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.3, description="Share of each layer's inputs dropped in training"
+    )
+
+
+class TransformerOptions(Section):
+    """Transformer encoder for texts: norm before each part, mean over the tokens."""
+
+    width: int = Field(default=64, ge=1, le=8192, description="Width of a token's vector; a multiple of heads")
+    layers: int = Field(default=2, ge=1, le=96, description="Blocks of attention and feed-forward network")
+    heads: int = Field(default=4, ge=1, le=128, description="Attention heads of each block")
+    feed_forward: int = Field(default=256, ge=1, le=65_536, description="Hidden units of each feed-forward network")
+    positions: Literal["learned", "rotary"] = Field(
+        default="learned", description="How a token's place is told: a learned vector each, or rotations (Su 2021)"
+    )
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.1, description="Share of each part's outputs dropped in training"
+    )
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> "TransformerOptions":
+        unit = self.heads * (2 if self.positions == "rotary" else 1)
+        if self.width % unit:
+            raise ValueError(f"width is {self.width} for {self.heads} heads; wanted a multiple of {unit}")
+        return self
+
+
+class ResnetOptions(Section):
+    """Residual network for small images: stages of 3×3 blocks, each stage at half the size of the one before."""
+
+    channels: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
+        default=(16, 32, 64), min_length=1, description="Output channels of each stage"
+    )
+    blocks: int = Field(default=2, ge=1, le=64, description="Residual blocks of each stage, two convolutions each")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="Share of the pooled channels dropped in training"
+    )
+
+
 class SklearnOptions(Section):
     """A scikit-learn estimator."""
 
@@ -49,13 +95,21 @@ class SklearnOptions(Section):
     l2: float = Field(default=0.0, ge=0, description="L2 penalty (for linear and svm: 1/C, where 0 means C = 1)")
 
 
+FamilyName = Literal[
+    "mlp", "cnn", "resnet", "textcnn", "lstm", "transformer", "sklearn"
+]  # each has a section of options by its name
+
+
 class TrainSection(Section):
     """Stage train."""
 
-    family: Literal["mlp", "cnn", "textcnn", "sklearn"] = Field(description="Which model")
+    family: FamilyName = Field(description="Which model")
     mlp: MlpOptions = Field(default_factory=MlpOptions, description="For family mlp")
     cnn: CnnOptions = Field(default_factory=CnnOptions, description="For family cnn")
+    resnet: ResnetOptions = Field(default_factory=ResnetOptions, description="For family resnet")
     textcnn: TextCnnOptions = Field(default_factory=TextCnnOptions, description="For family textcnn")
+    lstm: LstmOptions = Field(default_factory=LstmOptions, description="For family lstm")
+    transformer: TransformerOptions = Field(default_factory=TransformerOptions, description="For family transformer")
     sklearn: SklearnOptions = Field(default_factory=SklearnOptions, description="For family sklearn")
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows")
     batch_size: int = Field(default=64, ge=1, le=65_536, description="Rows in one step")
@@ -98,5 +152,5 @@ class TrainSection(Section):
 
     def key_fields(self) -> dict[str, Any]:
         """As ever, but of the families' options only those of the family that is trained."""
-        others = {"mlp", "cnn", "textcnn", "sklearn"} - {self.family}
+        others = {*get_args(FamilyName)} - {self.family}
         return {name: value for name, value in super().key_fields().items() if name not in others}
