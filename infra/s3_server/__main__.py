@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="python -m infra.s3_server", description="A real S3 server for tests and trials.")
+    top = argparse.ArgumentParser(
+        prog="python -m infra.s3_server", description="A real S3 server for tests and trials."
+    )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     get = commands.add_parser("fetch", help="download and unpack it, where that is not done yet (60 MB; Debian 12)")
     get.add_argument("--again", action="store_true", help="also where it is there already")

@@ -120,12 +120,10 @@ class CephRgw:
         cluster, port, folder = str(uuid.uuid4()), _free_port(), self._folder
         (folder / "mon").mkdir(parents=True)
         (folder / "osd").mkdir()
-        (folder / "ceph.conf").write_text(
-            _SETTINGS.format(
-                cluster=cluster, folder=folder, monitor_port=port, port=self.url.rpartition(":")[2],
-                libraries=libraries(self._prefix)[0], kms_key=KMS_KEY, kms_secret=base64.b64encode(os.urandom(32)).decode(),
-            )  # fmt: skip
-        )
+        settings = {"cluster": cluster, "folder": folder, "monitor_port": port, "port": self.url.rpartition(":")[2]}
+        secret = base64.b64encode(os.urandom(32)).decode()
+        settings |= {"libraries": libraries(self._prefix)[0], "kms_key": KMS_KEY, "kms_secret": secret}
+        (folder / "ceph.conf").write_text(_SETTINGS.format(**settings))
         keyring, monitors = str(folder / "mon.keyring"), str(folder / "monmap")
         self._tool("ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.", "--cap", "mon", "allow *")
         self._tool("monmaptool", "--create", "--fsid", cluster, "--addv", "a", f"[v1:127.0.0.1:{port}]", monitors)
