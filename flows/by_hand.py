@@ -17,6 +17,8 @@ from storage.fingerprints import fingerprint
 from storage.objects import open_store
 from storage.registry import open_registry
 from storage.root import default_storage, keep_inside
+from storage.surroundings import surrounded
+from tasks.sections import StorageSection
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 SERVER_SECONDS = 10.0
@@ -26,9 +28,10 @@ def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
-        _look_ahead(order["config"])
-        summary = _run(order["config"])
-        _show(summary, order["config"], as_json=order["json"])
+        with surrounded(StorageSection.model_validate(order["config"]["storage"]).variables()):
+            _look_ahead(order["config"])
+            summary = _run(order["config"])
+            _show(summary, order["config"], as_json=order["json"])
     except MillraceError as error:
         if order["debug"]:
             traceback.print_exc()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from storage.errors import ConfigError, MillraceError
 from storage.root import data_root
+from storage.surroundings import surrounded
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 
@@ -50,8 +51,10 @@ def parser() -> argparse.ArgumentParser:
 def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.add_argument(
-        "--storage", metavar="URL", default="", help="folder or s3://bucket/prefix (default: .millrace/store)"
+        "--storage", metavar="URL", default="", help="folder, s3://…, gs://… or az://… (default: .millrace/store)"
     )
+    if name != "run":  # which has its own, of which every section counts
+        command.add_argument("--config", metavar="FILE", help="a run's YAML file, whose storage section counts here")
     command.set_defaults(parser=command)
     return command
 
@@ -109,7 +112,19 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is
     os.environ.setdefault("XDG_CACHE_HOME", str(data_root() / "cache"))
-    return getattr(cli_models, arguments.command)(arguments)
+    with surrounded(_storage_settings(arguments)):
+        return getattr(cli_models, arguments.command)(arguments)
+
+
+def _storage_settings(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the configuration file says of the store, as variables; its URL counts where --storage names none."""
+    if not getattr(arguments, "config", None):
+        return {}
+    from flows.settings import load_storage
+
+    section = load_storage(arguments.config)
+    arguments.storage = arguments.storage or section.url
+    return section.model_copy(update={"url": arguments.storage}).variables()
 
 
 def _fail(arguments: argparse.Namespace, error: MillraceError, code: int) -> int:

@@ -17,6 +17,7 @@ from flows.steps import Step
 from storage.objects import open_store
 from storage.root import default_storage
 from storage.runs import new_run_id
+from storage.surroundings import surrounded
 from tasks.progress import reporter, set_run_id
 
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
@@ -110,6 +111,7 @@ def running(
     set_run_id(run.run_id)
     token = _active.set(run)
     try:
-        yield run
+        with surrounded(run.config.storage.variables()):
+            yield run
     finally:
         _active.reset(token)

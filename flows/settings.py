@@ -193,6 +193,19 @@ def load_config(path: str) -> dict[str, Any]:
     return data
 
 
+def load_storage(path: str) -> StorageSection:
+    """The storage section of a YAML file, or the default one. Raises ConfigError naming file or field."""
+    given = {"storage": load_config(path).get("storage") or {}}
+    try:
+        return _OnlyStorage.model_validate(given).storage
+    except ValidationError as error:
+        raise ConfigError("\n".join(explain(error, given))) from None
+
+
+class _OnlyStorage(Section):
+    storage: StorageSection
+
+
 def dump_config(config: PipelineConfig) -> str:
     """The configuration as YAML, the inverse of `load_config`."""
     import yaml

@@ -19,6 +19,7 @@ from storage.refs import ModelRef
 from storage.registry import open_registry
 from storage.root import data_root, default_storage
 from storage.runs import put_run
+from storage.surroundings import told
 from tasks.frames.quarantine import read_quarantine
 from tasks.judgement import Judgement
 from tasks.recipes import UNCOMPRESSED
@@ -162,7 +163,8 @@ def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[st
 
 
 def _serve_command(url: str, name: str, alias: str) -> str:
-    """The command that serves this model from this store, as short as it can be."""
+    """The command that serves this model from this store, as short as it can be, with what it must be told of the store."""
+    settings = [f"{name}={shlex.quote(value)}" for name, value in told().items()]
     options = [] if url == default_storage() else ["--storage", url]
     options += [] if alias == "champion" else ["--alias", alias]
-    return shlex.join(["millrace", "serve", name, *options, "--no-auth"])
+    return " ".join([*settings, shlex.join(["millrace", "serve", name, *options, "--no-auth"])])

@@ -1,52 +1,47 @@
-"""From a store's URL to obstore's engine for it. Credentials come from the environment only."""
+"""From a store's URL to obstore's engine for it."""
 
 import os
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from obstore.store import LocalStore, MemoryStore, S3Store
+from obstore.store import LocalStore, MemoryStore
 
+from storage.clouds import ALIASES, CLOUDS, CloudEngine
 from storage.errors import ConfigError
 
-Engine = LocalStore | MemoryStore | S3Store
-
-# Each of these lets obstore find credentials by itself; without any it would ask a cloud's metadata server, and wait.
-_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-)
-_SETTINGS = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+Engine = LocalStore | MemoryStore | CloudEngine
+WANTED = "a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a store lies. `url`: normalised; `folder`: for a store on local disk; `bucket`, `prefix`: for S3."""
+    """Where a store lies. `url`: normalised; `folder`: for a store on local disk; `scheme`, `bucket`, `prefix`: for one in a cloud."""
 
     url: str
     folder: Path | None = None
+    scheme: str = ""
     bucket: str = ""
     prefix: str = ""
 
 
 def locate(url: str) -> Location:
-    """Understand a folder path, `file://…`, `s3://bucket/prefix` or `memory://name`; `ConfigError` for anything else."""
+    """Understand a folder path, `file://…`, `s3://…`, `gs://…`, `az://…` or `memory://name`; `ConfigError` for anything else."""
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
         path = unquote(urlsplit(url).path) if separator else url
         if not path:
-            raise ConfigError(f"storage URL {url!r} is empty; give a folder or s3://bucket/prefix")
+            raise ConfigError(f"storage URL {url!r} is empty; give {WANTED}")
         folder = Path(os.path.abspath(os.path.expanduser(path)))
         return Location(str(folder), folder=folder)
     bucket, _, prefix = rest.strip("/").partition("/")
     if scheme == "memory":
         return Location(f"memory://{bucket}")
-    if scheme != "s3" or not bucket or "@" in bucket or "?" in rest:
-        raise ConfigError(f"storage URL {_shown(url)!r}: wanted a folder, file:///folder or s3://bucket/prefix")
-    return Location("s3://" + "/".join(filter(None, (bucket, prefix))), bucket=bucket, prefix=prefix)
+    scheme = ALIASES.get(scheme, scheme)
+    if scheme not in CLOUDS or not bucket or "@" in bucket or "?" in rest:
+        raise ConfigError(f"storage URL {_shown(url)!r}: wanted {WANTED}")
+    whole = f"{scheme}://" + "/".join(filter(None, (bucket, prefix)))
+    return Location(whole, scheme=scheme, bucket=bucket, prefix=prefix)
 
 
 def build_engine(location: Location) -> Engine:
@@ -55,24 +50,7 @@ def build_engine(location: Location) -> Engine:
         return _local(location.folder)
     if not location.bucket:
         return MemoryStore()
-    if not any(os.environ.get(name) for name in _CREDENTIALS):
-        raise ConfigError(f"store {location.url}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    return S3Store(
-        location.bucket,
-        prefix=location.prefix or None,
-        client_options={
-            "allow_http": True,  # test servers and in-cluster gateways
-            "connect_timeout": timedelta(seconds=5),
-            "read_timeout": timedelta(seconds=30),  # between two reads: a stalled answer ends
-            "timeout": timedelta(minutes=10),  # one whole request; blobs of a gigabyte need time
-        },
-        retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=60)},
-    )
-
-
-def settings_mark() -> int:
-    """Changes when the environment's object store settings change; says nothing about their values."""
-    return hash(tuple(os.environ.get(name) for name in (*_CREDENTIALS, *_SETTINGS)))
+    return CLOUDS[location.scheme].open(location.url, location.bucket, location.prefix)
 
 
 def _local(folder: Path) -> LocalStore:

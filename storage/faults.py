@@ -9,11 +9,13 @@ from contextlib import contextmanager
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
+from storage.clouds import CLOUDS
 from storage.errors import ConfigError, MillraceError, NotFound, StorageUnavailable
 
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _SYSTEM = re.compile(r"([^:\n]*) \(os error (\d+)\)")
+_NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _DENIED = {"401", "403"}
 _PASSING = {"408", "425", "429"}  # timeouts and throttling: worth another try, like every 5xx
 
@@ -36,8 +38,9 @@ def meaning(error: Exception, url: str, key: str) -> MillraceError:
     """This project's error for an object store's `error`."""
     text = str(error)
     code = _found(_CODE, text)
-    if code == "NoSuchBucket":
-        return NotFound(f"store {url}: the bucket does not exist; create it, or name another with --storage")
+    cloud = CLOUDS.get(url.partition("://")[0])
+    if cloud and code in _NO_BUCKET:
+        return NotFound(f"store {url}: the {cloud.holder} does not exist; create it, or name another with --storage")
     if isinstance(error, FileNotFoundError):
         return NotFound(f"object {key} is not in store {url}")
     status = _found(_STATUS, text)
@@ -51,16 +54,17 @@ def meaning(error: Exception, url: str, key: str) -> MillraceError:
         )
     return StorageUnavailable(
         f"store {url}: no good answer for {key} ({_reason(text, status, code)}); "
-        "check the network and AWS_ENDPOINT_URL, then run again: what is done is kept"
+        f"check the network{f' and {cloud.endpoint}' if cloud else ''}, then run again: what is done is kept"
     )
 
 
 def _denied(url: str, key: str, found: str) -> ConfigError:
-    if not url.startswith("s3://"):
+    cloud = CLOUDS.get(url.partition("://")[0])
+    if cloud is None:
         return ConfigError(f"store {url}: no permission for {key}; change the folder's owner or mode, or --storage")
     return ConfigError(
-        f"store {url}: access to {key} was denied ({found or 'no reason given'}); set AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY to credentials that may read and write there, and AWS_ENDPOINT_URL and AWS_REGION to its server"
+        f"store {url}: access to {key} was denied ({found or 'no reason given'}); {cloud.advice}, with the right to read and "
+        f"write there, and {cloud.endpoint}{' and AWS_REGION' if url.startswith('s3') else ''} to its server"
     )
 
 

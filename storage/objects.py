@@ -1,4 +1,4 @@
-"""The object store behind everything: named bytes on local disk or S3, written atomically.
+"""The object store behind everything: named bytes on local disk or in a cloud, written atomically.
 
 Values are never changed in place. A commit is `put_if_absent`: of several writers one wins, and the others are told.
 Stores that do not keep this promise are refused when they are opened.
@@ -13,7 +13,8 @@ from pathlib import Path
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
-from storage.engines import Engine, Location, build_engine, locate, settings_mark
+from storage.clouds import settings_mark
+from storage.engines import Engine, Location, build_engine, locate
 from storage.errors import ConfigError, NotFound
 from storage.faults import translated
 from storage.probing import probe
@@ -113,7 +114,7 @@ _process: int | None = None  # the one that opened a store first
 
 
 def open_store(url: str) -> ObjectStore:
-    """The store at `url`: a folder, `file://…`, `s3://bucket/prefix`, or `memory://name` (within one process).
+    """The store at `url`: a folder, `file://…`, `s3://…`, `gs://…`, `az://…`, or `memory://name` (within one process).
 
     Opened once per process, URL and object store settings; then `put_if_absent` is tried out. `ConfigError` for a
     URL, credentials or a store that cannot be used; `NotFound` for a missing bucket.

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from storage.root import data_root
+from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import locate
-from tasks.frames.streams import filesystem, opened, reading
+from tasks.frames.streams import opened, reading
 from tasks.sections import DataSection
 
 CHUNK_BYTES = 4 << 20

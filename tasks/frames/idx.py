@@ -3,11 +3,11 @@
 import struct
 from typing import Any
 
-import fsspec.core
 import numpy as np
 import pyarrow as pa
 
 from storage.errors import NotFound, SchemaError
+from tasks.frames.filesystems import filesystem
 from tasks.frames.raw import Raw, with_origin
 from tasks.frames.sources import IDX_IMAGES, IDX_LABELS, labels_beside
 from tasks.frames.streams import Entry, open_entry, skip
@@ -62,7 +62,7 @@ def _labels(entry: Entry) -> Entry:
     renamed = [part.replace(IDX_IMAGES, IDX_LABELS) for part in (entry.url, entry.member, entry.name)]
     if entry.member:
         return Entry(*renamed)
-    fs, path = fsspec.core.url_to_fs(entry.url)
+    fs, path = filesystem(entry.url)
     found = labels_beside(fs, path)
     if not found:
         raise NotFound(f"{entry.name}: its labels file {renamed[2]} is not beside it; put it there")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.errors import ConfigError, NotFound
-from tasks.frames.streams import Entry, filesystem, hidden, is_archive, list_members, plain_name, reading
+from tasks.frames.filesystems import filesystem, hidden
+from tasks.frames.streams import Entry, is_archive, list_members, plain_name, reading
 from tasks.sections import DataSection, Source
 
 FORMATS = {

@@ -19,12 +19,12 @@ from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import fsspec.asyn
-import fsspec.core
 import fsspec.utils
 import zstandard
 
 from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageUnavailable
 from storage.root import work_folder
+from tasks.frames.filesystems import filesystem, hidden
 
 DECOMPRESS: dict[str, Callable[[Any], Any]] = {
     ".gz": gzip.open,
@@ -81,17 +81,6 @@ def open_entry(entry: Entry) -> Iterator[Any]:
         else:
             with opened(entry.url) as raw:
                 yield decompressed(raw, entry.url)
-
-
-def filesystem(url: str) -> tuple[Any, str]:
-    """fsspec's file system for `url`, and the path in it. ConfigError where the protocol is unknown or needs what is not there."""
-    try:
-        return fsspec.core.url_to_fs(url)
-    except (ValueError, ImportError, TypeError) as error:
-        raise ConfigError(
-            hidden(f"{url}: cannot be opened ({error}); use a path, or a URL with s3://, https:// or another protocol")
-            + " that fsspec has here"
-        ) from error
 
 
 @contextmanager
@@ -172,12 +161,6 @@ def reading(name: str) -> Iterator[None]:
         ) from error
     except _foreign() as error:
         raise _meaning(hidden(name), error) from error
-
-
-def hidden(text: str) -> str:
-    """`text` without what its URLs may hold of credentials: user and password, and the values of a query."""
-    text = re.sub(r"://[^/\s'\"]*@", "://…@", text)
-    return re.sub(r"(://[^\s?'\"]*\?)[^\s'\"]*=[^\s'\";)]*", r"\1…", text)
 
 
 def _foreign() -> tuple[type[Exception], ...]:

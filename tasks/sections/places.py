@@ -1,18 +1,60 @@
 """Where things are kept, and where data are processed."""
 
-from pydantic import Field
+from typing import Literal
 
+from pydantic import Field, model_validator
+
+from storage.errors import ConfigError
+from storage.surroundings import variables
 from tasks.sections.base import NOT_IN_KEY, Section, Url
 
 
 class StorageSection(Section):
-    """Where everything that lasts is kept."""
+    """Where everything that lasts is kept. Nothing secret: credentials come from the environment."""
 
     url: Url = Field(
         default="",
-        description="Folder or s3://bucket/prefix; empty: store in the data root",
+        description="Folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; empty: store in the data root",
         json_schema_extra=NOT_IN_KEY,
     )
+    endpoint: Url = Field(
+        default="",
+        pattern=r"^(https?://[^/\s]+(/\S*)?)?$",
+        description="The server's address, as in https://s3.example.org; empty: the cloud's own. S3 sources are read there too",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    region: str = Field(
+        default="", description="S3's region; empty: AWS_REGION, or us-east-1", json_schema_extra=NOT_IN_KEY
+    )
+    ca_file: str = Field(
+        default="",
+        description="PEM file of certificates to trust, on every machine of the run; empty: the system's",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    encryption: Literal["", "sse-s3", "sse-kms", "sse-c"] = Field(
+        default="",
+        description="What S3 is asked to encrypt with: its own key, a KMS key, or AWS_SSE_CUSTOMER_KEY_BASE64; empty: the bucket's default",
+        json_schema_extra=NOT_IN_KEY,
+    )
+    kms_key: str = Field(
+        default="",
+        description="The KMS key's id, for sse-kms; empty: the account's default",
+        json_schema_extra=NOT_IN_KEY,
+    )
+
+    @model_validator(mode="after")
+    def _fits_the_store(self) -> "StorageSection":
+        if self.kms_key and self.encryption != "sse-kms":
+            raise ValueError(f"storage.kms_key is set and storage.encryption is {self.encryption!r}; wanted 'sse-kms'")
+        try:
+            self.variables()
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def variables(self) -> dict[str, str]:
+        """These settings as environment variables, for `storage.surroundings.surrounded`."""
+        return variables(self.url, self.endpoint, self.region, self.ca_file, self.encryption, self.kms_key)
 
 
 class ClusterSection(Section):

@@ -22,6 +22,11 @@ NEVER_IN_KEY = {
     "train.checkpoint_every_steps",
     "compress.parallel",
     "storage.url",
+    "storage.endpoint",
+    "storage.region",
+    "storage.ca_file",
+    "storage.encryption",
+    "storage.kms_key",
     "cluster.address",
     "cluster.workers",
     "cluster.memory_gib",
@@ -150,8 +155,21 @@ def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
 
 @pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
 def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
-    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda"}.get(field, 7)
-    assert resolve("digits", None, {field: value}).key_fields() == preset_config("digits").key_fields()
+    values: dict[str, Any] = {
+        "data.root": "s3://bucket",
+        "storage.url": "elsewhere",
+        "storage.endpoint": "https://s3.example.org",
+        "storage.region": "eu-central-1",
+        "storage.ca_file": "ca.pem",
+        "storage.encryption": "sse-kms",
+        "storage.kms_key": "mine",
+        "cluster.address": "cuda",
+    }
+    more = {"storage.encryption": "sse-kms"} if field == "storage.kms_key" else {}
+    assert (
+        resolve("digits", None, {**more, field: values.get(field, 7)}).key_fields()
+        == preset_config("digits").key_fields()
+    )
 
 
 def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():

@@ -75,7 +75,9 @@ def test_a_key_that_could_leave_the_store_is_refused(tmp_path: Path, key: str):
         open_store(str(tmp_path)).put(key, b"x")
 
 
-@pytest.mark.parametrize("url", ["", "gs://bucket", "s3://", "s3://user:secret@bucket/x"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://bucket", "s3://", "gs://", "az://box@account/x", "s3://user:secret@bucket/x"]
+)
 def test_a_url_that_names_no_store_is_refused_without_repeating_a_password(url: str):
     with pytest.raises(ConfigError, match="storage URL") as refusal:
         open_store(url)
