@@ -25,7 +25,7 @@ from tasks.sections import (
     TransformsSection,
 )
 
-FAMILIES = {"image": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
+FAMILIES = {"image": ("cnn", "mlp"), "audio": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
 
 
 class PipelineConfig(Section):

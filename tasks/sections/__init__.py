@@ -8,11 +8,13 @@ from tasks.sections.base import NOT_IN_KEY, Section, Share
 from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
+from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 from tasks.sections.places import ClusterSection, StorageSection
 from tasks.sections.train import CnnOptions, MlpOptions, SklearnOptions, TextCnnOptions, TrainSection
 
 __all__ = [
     "NOT_IN_KEY",
+    "AudioOptions",
     "ClusterSection",
     "CnnOptions",
     "ColumnRule",
@@ -21,6 +23,7 @@ __all__ = [
     "DataSection",
     "Distil",
     "EvaluateSection",
+    "ImageOptions",
     "MlpOptions",
     "Pass",
     "Prune",
@@ -31,6 +34,7 @@ __all__ = [
     "Share",
     "SklearnOptions",
     "Source",
+    "SpectrogramOptions",
     "StorageSection",
     "TextCnnOptions",
     "TrainSection",
