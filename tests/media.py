@@ -10,7 +10,9 @@ from PIL import Image
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def picture(size: tuple[int, int] = (6, 4), color: Any = RED, mode: str = "RGB", format: str = "PNG", **more: Any) -> bytes:
+def picture(
+    size: tuple[int, int] = (6, 4), color: Any = RED, mode: str = "RGB", format: str = "PNG", **more: Any
+) -> bytes:
     """An image file of one colour; `size` is (width, height)."""
     return saved(Image.new(mode, size, color), format, **more)
 

@@ -51,14 +51,14 @@ def infer(section: DataSection, pieces: list[Piece]) -> Schema:
     """The schema by the first rows of the first pieces."""
     if not pieces:
         raise SchemaError("data.sources: found no rows in any file, wanted some; check the files and data.sources")
-    tables, rows = [], 0
+    arrays, tables, rows = arrays_of(section, pieces[0]), list[pa.Table](), 0
     for piece in pieces:
         tables.append(read_piece(section, _first(piece)).table)
         rows += tables[-1].num_rows
-        if rows >= SAMPLE_ROWS or piece.entries[0] != pieces[0].entries[0] or piece.format in SETTLED:
+        if rows >= SAMPLE_ROWS or arrays or piece.entries[0] != pieces[0].entries[0]:
             break
     sample = pa.concat_tables(tables, promote_options="default").slice(0, SAMPLE_ROWS)
-    return make_schema(section, sample, arrays_of(section, pieces[0]))
+    return make_schema(section, sample, arrays)
 
 
 def assemble(section: DataSection, schema: Schema, shards: list[Shard], store: ObjectStore) -> Manifest:

@@ -70,7 +70,9 @@ def test_what_is_no_whole_wav_is_refused_with_its_reason():
     assert len(decode(streamed, 1).samples) == 4000
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [(44_100, 8000), (48_000, 16_000), (8000, 16_000), (22_050, 16_000), (11_025, 8000)])
+@pytest.mark.parametrize(
+    ("rate", "wanted"), [(44_100, 8000), (48_000, 16_000), (8000, 16_000), (22_050, 16_000), (11_025, 8000)]
+)
 def test_resampling_keeps_a_tone_and_agrees_with_scipy(rate: int, wanted: int):
     found = resample(tone(1000, rate, 0.25), rate, wanted)
     inner = slice(200, -200)
@@ -105,7 +107,11 @@ def test_twice_the_level_is_four_times_the_power_everywhere():
 def test_a_file_a_list_of_samples_and_a_stored_row_give_the_same_features():
     row = to_int16(tone(700, seconds=0.4))
     stored = np.pad(row, (0, 800))
-    items = [base64.b64encode(wav(tone(700, seconds=0.4) * 32768 / 32767)).decode(), row.tolist(), {"audio": stored.tolist()}]
+    items = [
+        base64.b64encode(wav(tone(700, seconds=0.4) * 32768 / 32767)).decode(),
+        row.tolist(),
+        {"audio": stored.tolist()},
+    ]
     features = transforms().features(transforms().parse(items))
     assert features.shape == (3, 1, 40, FORM.frames)
     trained = transforms().features({"audio": stored[None]})
