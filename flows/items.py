@@ -1,5 +1,6 @@
-"""Items to predict, from a file as people have it: a JSON list, JSON lines, CSV or TSV."""
+"""Items to predict, from a file as people have it: a JSON list, JSON lines, CSV or TSV, an image or a recording."""
 
+import base64
 import csv
 import io
 import json
@@ -11,16 +12,19 @@ from typing import Any
 from storage.errors import ConfigError
 from tasks.sections import CsvOptions
 
+FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".wav")
 MISSING = frozenset(CsvOptions().missing)
 
 
 def read_text(path: str) -> str:
-    """The file's text (`-`: standard input). Raises ConfigError naming it."""
+    """The file's text (`-`: standard input); of an image or a recording its bytes in base64. Raises ConfigError naming it."""
     try:
+        if path.lower().endswith(FILES):
+            return base64.b64encode(Path(path).read_bytes()).decode()
         return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(
-            f"input {path}: cannot be read: {error.strerror}; give a JSON, JSON lines or CSV file"
+            f"input {path}: cannot be read: {error.strerror}; give a JSON, JSON lines or CSV file, an image or a recording"
         ) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"input {path}: byte {error.start} is no UTF-8; save it as UTF-8") from None
@@ -28,6 +32,8 @@ def read_text(path: str) -> str:
 
 def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any]:
     """The items in `text`. `description`: what the model says of its items, by which CSV cells become numbers."""
+    if path.lower().endswith(FILES):
+        return [text]
     if path.lower().endswith((".csv", ".tsv", ".tab")):
         return _from_table(path, text, description)
     try:

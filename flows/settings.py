@@ -29,6 +29,7 @@ from tasks.sections import (
 MISTAKES_SHOWN = 5
 FAMILIES = {
     "image": ("cnn", "resnet", "mlp"),
+    "audio": ("cnn", "resnet", "mlp"),
     "text": ("textcnn", "lstm", "transformer"),
     "table": ("mlp", "sklearn"),
 }

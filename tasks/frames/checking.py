@@ -1,5 +1,7 @@
 """Rows as read → clean, typed rows and refusals. A row is in one of the two, whole; the first rule it breaks is the one named."""
 
+import math
+
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -8,7 +10,7 @@ from storage.errors import SchemaError
 from tasks.frames.arrow import pc
 from tasks.frames.cells import typed
 from tasks.frames.raw import FILE, ROW, Raw, Refusal, cut
-from tasks.frames.schema import Column, Schema
+from tasks.frames.schema import ARRAYS, Column, Schema
 from tasks.sections import DataSection
 from tasks.transforms.items import did_you_mean, show
 
@@ -59,8 +61,8 @@ def _completed(schema: Schema, raw: Raw) -> pa.Table:
 
 def _checked(section: DataSection, column: Column, is_target: bool, faults: Faults) -> pa.Array:
     values = faults.table.column(column.name)
-    if column.type == "image":
-        return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    if column.type in ARRAYS:
+        return _of_one_size(column, values, faults.table)
     array, refused = typed(values, column.type, section.csv.missing)
     if is_target and section.target_names:
         array = _renamed(array, section.target_names)
@@ -75,6 +77,17 @@ def _checked(section: DataSection, column: Column, is_target: bool, faults: Faul
         faults.add(nulls, "missing", column, "a value")
     _check_limits(column, array, faults)
     return array
+
+
+def _of_one_size(column: Column, values: pa.ChunkedArray, table: pa.Table) -> pa.Array:
+    """The arrays; SchemaError where they have another size than those of the first file."""
+    wanted = math.prod(column.shape or ())
+    if values.type.list_size != wanted:
+        raise SchemaError(
+            f"{table.column(FILE)[0].as_py()}: column {column.name!r}: found {values.type.list_size} values a row, wanted {wanted} as in "
+            "the first file; give files of one shape"
+        )
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
@@ -99,7 +112,7 @@ def _renamed(array: pa.Array, names: dict[str, str]) -> pa.Array:
 def _refusals(schema: Schema, table: pa.Table, faults: Faults) -> list[Refusal]:
     found = []
     for row in map(int, np.flatnonzero(faults.rule != "")):
-        cells = {c.name: table.column(c.name)[row].as_py() for c in schema.columns if c.type != "image"}
+        cells = {c.name: table.column(c.name)[row].as_py() for c in schema.columns if c.type not in ARRAYS}
         raw = orjson.dumps(cells, default=str).decode()
         origin = table.column(FILE)[row].as_py(), table.column(ROW)[row].as_py()
         found.append(Refusal(*origin, faults.rule[row], faults.reason[row], cut(raw)))

@@ -1,6 +1,6 @@
 """CSV and TSV: where rows lie, and their cells as texts.
 
-A ragged row, one that is not UTF-8, or one with an unbalanced quotation mark is refused; the others are read. TSV knows no
+A ragged row, one that is not in the file's encoding, or one with an unbalanced quotation mark is refused; the others are read. TSV knows no
 quotation (IANA text/tab-separated-values): a quotation mark there is a character like any other.
 """
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from storage.errors import SchemaError
+from tasks.frames.encodings import not_text, open_text
 from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
 from tasks.frames.records import Record, records
-from tasks.frames.streams import Entry, open_entry, skip
+from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
 BOM = b"\xef\xbb\xbf"
@@ -28,7 +29,7 @@ def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[lis
     found = records(stream, delimiter, quoting=format == "csv")
     header = list(section.csv.columns)
     if section.csv.header:
-        header = _header(next(found, None), delimiter, name)
+        header = _header(next(found, None), delimiter, name, section.encoding)
     elif not header:
         raise SchemaError(f"{name}: has no header and data.csv.columns is empty; name its columns there")
     return header, list(_marks(found, section.shard_rows))
@@ -45,7 +46,7 @@ def _marks(found: Iterator[Record], shard_rows: int) -> Iterator[Mark]:
 
 def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark) -> Raw:
     """The rows of `part`: all columns as text."""
-    with open_entry(entry) as stream:
+    with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
         data = stream.read(part.length)
     refused = [_torn(entry.name, part, data, torn) for torn in part.torn]
@@ -63,7 +64,7 @@ def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...
     refused += [_ragged(entry.name, numbers[row.number - 1], row) for row in ragged]
     skipped = {row.number for row in ragged}
     table = with_origin(table, entry.name, [n for i, n in enumerate(numbers, 1) if i not in skipped])
-    return Raw(table, refused) if plain else _decoded(table, header, refused)
+    return Raw(table, refused) if plain else _decoded(table, header, refused, not_text(section.encoding))
 
 
 def _torn(file: str, part: Mark, data: bytes, torn: tuple[int, int, int]) -> Refusal:
@@ -112,7 +113,7 @@ def _ragged(file: str, row: int, invalid: Any) -> Refusal:
     return Refusal(file, row, "ragged", reason, cut(invalid.text))
 
 
-def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal]) -> Raw:
+def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal], fault: str) -> Raw:
     columns = {name: [decode(cell.encode("latin-1")) for cell in table.column(name).to_pylist()] for name in header}
     files, rows = table.column("_file").to_pylist(), table.column("_row").to_pylist()
     keep = []
@@ -121,25 +122,18 @@ def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal]) -
         keep.append(bad is None)
         if bad is not None:
             raw = table.column(bad)[i].as_py()
-            refused.append(
-                Refusal(
-                    files[i],
-                    rows[i],
-                    "encoding",
-                    f"column {bad!r}: not UTF-8 text; convert the file to UTF-8",
-                    cut(raw),
-                )
-            )
+            refused.append(Refusal(files[i], rows[i], "encoding", f"column {bad!r}: {fault}", cut(raw)))
     whole = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
     whole = whole.append_column("_file", table.column("_file")).append_column("_row", table.column("_row"))
     return Raw(whole.filter(pa.array(keep, pa.bool_())), refused)
 
 
-def _header(first: Record | None, delimiter: str, name: str) -> list[str]:
+def _header(first: Record | None, delimiter: str, name: str, encoding: str) -> list[str]:
     text = decode(first.content.removeprefix(BOM)) if first and not first.torn else None
     if text is None or not text.strip():
         raise SchemaError(
-            f"{name}: its first line is no header in UTF-8; set data.csv.header to false, or repair the file"
+            f"{name}: its first line is no header: {not_text(encoding) if first else 'the file is empty'}; "
+            "or set data.csv.header to false"
         )
     header = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
     repeated = sorted({cell for cell in header if header.count(cell) > 1})

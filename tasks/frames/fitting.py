@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from storage.objects import ObjectStore
 from tasks.frames.profile import top_counts
 from tasks.frames.schema import Column
 from tasks.frames.statistics import Summary, summarise
-from tasks.frames.stored_rows import columns_of, open_dataset, split_rows
+from tasks.frames.stored_rows import arrays, columns_of, open_dataset, split_rows
 from tasks.sections import TransformsSection
 from tasks.transforms import Transforms
+from tasks.transforms.spectrograms import Spectrogram
 from tasks.transforms.texts import PAD, UNKNOWN
 from tasks.transforms.transforms import VERSION
+from tasks.transforms.waves import MAXIMUM
 
 BATCH = 1000
 
@@ -38,6 +41,8 @@ def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_diges
         fitted: dict[str, Any] = {"name": columns[0].name, "max_tokens": section.max_tokens}
     elif kind == "image":
         fitted = _fit_image(summaries[columns[0].name])
+    elif kind == "audio":
+        fitted = _fit_audio(section, columns[0], store, manifest)
     else:
         missing = manifest.meta["missing"]
         fitted = {"columns": [_fit_column(section, summaries[column.name], missing) for column in columns[:-1]]}
@@ -98,17 +103,43 @@ def _empty_tokenizer(section: TransformsSection, vocabulary: dict[str, int]) -> 
 def _fit_image(summary: Summary) -> dict[str, Any]:
     column = summary.column
     maximum = float(column.maximum or 1.0)
-    count, total, squares = np.asarray(summary.channels, dtype=np.float64) / np.array([[1], [maximum], [maximum**2]])
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-    std = np.where(std > 1e-6, std, 1.0)
+    mean, std = _mean_and_std(
+        *np.asarray(summary.channels, dtype=np.float64) / np.array([[1], [maximum], [maximum**2]])
+    )
     return {
         "name": column.name,
         "shape": list(column.shape or ()),
         "maximum": maximum,
-        "mean": mean.tolist(),
-        "std": std.tolist(),
+        "mean": mean,
+        "std": std,
+        "resize": column.resize or "letterbox",
     }
+
+
+def _fit_audio(section: TransformsSection, column: Column, store: ObjectStore, manifest: Manifest) -> dict[str, Any]:
+    """The spectrogram's form, and mean and deviation of each of its bands over all frames of the training rows."""
+    rate, samples = column.rate or 1, (column.shape or (1,))[0]
+    options = section.spectrogram
+    window, hop = (max(1, round(ms * rate / 1000)) for ms in (options.window_ms, options.hop_ms))
+    spectrogram = Spectrogram(rate, samples, options.mels, window, hop)
+    count, total_M, squares_M = np.zeros((3, options.mels))
+    for table, _ in split_rows(store, manifest, "train", [column.name]):
+        for row in arrays(table.column(column.name)):
+            levels_MF = spectrogram.compute(row / MAXIMUM)
+            count, total_M, squares_M = (
+                count + spectrogram.frames,
+                total_M + levels_MF.sum(axis=1),
+                squares_M + (levels_MF**2).sum(axis=1),
+            )
+    mean, std = _mean_and_std(count, total_M, squares_M)
+    return {"name": column.name, "spectrogram": asdict(spectrogram), "mean": mean, "std": std}
+
+
+def _mean_and_std(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> tuple[list[float], list[float]]:
+    """Of each channel or band; a deviation of 1 for values that do not vary."""
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
+    return mean.tolist(), np.where(std > 1e-6, std, 1.0).tolist()
 
 
 def _fit_column(section: TransformsSection, summary: Summary, missing: list[str]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from tasks.frames.encodings import not_text, open_text
 from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
-from tasks.frames.streams import Entry, open_entry, skip
+from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
 
@@ -25,15 +26,15 @@ def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[lis
     return [], marks
 
 
-def read(entry: Entry, part: Mark) -> Raw:
+def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
     """The rows of `part`: all values as text, whatever JSON type they have; a key that a line lacks is null."""
-    with open_entry(entry) as stream:
+    with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
         lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
     refused: list[Refusal] = []
     kept: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(lines, part.start + 1):
-        row = _parse(entry.name, number, line)
+        row = _parse(section, entry.name, number, line)
         if isinstance(row, Refusal):
             refused.append(row)
         else:
@@ -43,12 +44,10 @@ def read(entry: Entry, part: Mark) -> Raw:
     return Raw(with_origin(table, entry.name, [number for number, _ in kept]), refused, sparse=True)
 
 
-def _parse(file: str, number: int, line: bytes) -> Refusal | dict[str, Any]:
+def _parse(section: DataSection, file: str, number: int, line: bytes) -> Refusal | dict[str, Any]:
     text = decode(line)
     if text is None:
-        return Refusal(
-            file, number, "encoding", "not UTF-8 text; convert the file to UTF-8", cut(line.decode("latin-1"))
-        )
+        return Refusal(file, number, "encoding", not_text(section.encoding), cut(line.decode("latin-1")))
     try:
         row = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -4,20 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tasks.frames import delimited, idx, jsonlines, parquet_rows, sklearn_sets
-from tasks.frames.sources import Group
-from tasks.frames.streams import Entry, open_entry
+from tasks.frames.encodings import open_text
+from tasks.frames.sources import FOLDERS, Group
+from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
+FILES_AT_ONCE = 2000  # images and recordings of one shard, at most: they are larger than rows, and slower to read
 MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows `start` to `stop` of one entry (or of a text group), read and checked as one shard.
+    """Rows `start` to `stop` of one entry (or of a group of files), read and checked as one shard.
 
     `offset`, `length`: where those rows lie in the decompressed bytes of a CSV, TSV or JSON lines file. `header`: its columns;
     `torn`: as in Mark.
-    `pattern`: for text folders in an archive, which is then the one entry, the glob whose matches are numbered.
+    `pattern`: for label folders in an archive, which is then the one entry, the glob whose matches are numbered.
     """
 
     format: str
@@ -34,8 +36,9 @@ class Piece:
 
 def plan_group(section: DataSection, group: Group) -> list[Piece]:
     """The pieces of `group`. Reads CSV, TSV and JSON lines once to find their rows; of other formats only counts."""
-    if group.format == "text_folders":
-        return list(_text_pieces(group, section.shard_rows))
+    if group.format in FOLDERS:
+        rows = section.shard_rows if group.format == "text_folders" else min(section.shard_rows, FILES_AT_ONCE)
+        return list(_file_pieces(group, rows))
     whole = Piece(group.format, group.split, group.entries, 0, 0)
     if group.format in MARKERS:
         return _marked(section, whole, group.entries[0])
@@ -50,7 +53,7 @@ def _count(format: str, entry: Entry) -> int:
 
 
 def _marked(section: DataSection, whole: Piece, entry: Entry) -> list[Piece]:
-    with open_entry(entry) as stream:
+    with open_text(entry, section.encoding) as stream:
         header, marks = MARKERS[whole.format].mark(stream, section, whole.format, entry.name)
     return [
         replace(whole, start=m.start, stop=m.stop, offset=m.offset, length=m.length, header=tuple(header), torn=m.torn)
@@ -58,7 +61,7 @@ def _marked(section: DataSection, whole: Piece, entry: Entry) -> list[Piece]:
     ]
 
 
-def _text_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
+def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
     for start in range(0, len(group.entries), shard_rows):
         stop = min(start + shard_rows, len(group.entries))
         if group.archive:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -13,14 +14,14 @@ from distributed import Client
 from storage.errors import SchemaError
 from storage.manifests import Manifest, put_manifest
 from storage.objects import ObjectStore
-from tasks.frames import idx, sklearn_sets
 from tasks.frames.gathering import spread
 from tasks.frames.pieces import Piece, plan_group
 from tasks.frames.profile import build_profile
 from tasks.frames.reading import read_piece
 from tasks.frames.schema import SAMPLE_ROWS, Schema, make_schema
+from tasks.frames.settling import SAMPLE_FILES, SETTLED, arrays_of, settle
 from tasks.frames.shards import Shard, process_shard
-from tasks.frames.sources import find_groups
+from tasks.frames.sources import FOLDERS, find_groups
 from tasks.frames.splitting import SPLITS, carved_shares
 from tasks.sections import DataSection
 
@@ -39,6 +40,7 @@ def prepare_dataset(section: DataSection, store: ObjectStore, open_client: OpenC
     with open_client() as client:
         planned = dict(spread(client, "plan", partial(plan_group, section), groups))
         pieces = list(chain.from_iterable(planned[index] for index in range(len(groups))))
+        section = settle(section, pieces)
         schema = infer(section, pieces)
         shards = _process(client, section, schema, pieces, store.url, report)
     manifest = assemble(section, schema, shards, store)
@@ -49,14 +51,14 @@ def infer(section: DataSection, pieces: list[Piece]) -> Schema:
     """The schema by the first rows of the first pieces."""
     if not pieces:
         raise SchemaError("data.sources: found no rows in any file, wanted some; check the files and data.sources")
-    tables, rows = [], 0
+    arrays, tables, rows = arrays_of(section, pieces[0]), list[pa.Table](), 0
     for piece in pieces:
         tables.append(read_piece(section, _first(piece)).table)
         rows += tables[-1].num_rows
-        if rows >= SAMPLE_ROWS or piece.entries[0] != pieces[0].entries[0]:
+        if rows >= SAMPLE_ROWS or arrays or piece.entries[0] != pieces[0].entries[0]:
             break
     sample = pa.concat_tables(tables, promote_options="default").slice(0, SAMPLE_ROWS)
-    return make_schema(section, sample, _image(pieces[0]))
+    return make_schema(section, sample, arrays)
 
 
 def assemble(section: DataSection, schema: Schema, shards: list[Shard], store: ObjectStore) -> Manifest:
@@ -116,19 +118,11 @@ def _process(
 
 def _first(piece: Piece) -> Piece:
     """The piece cut to the sample's rows, where its format can be read in part."""
-    if piece.length or piece.stop - piece.start <= SAMPLE_ROWS:
+    rows = SAMPLE_FILES if piece.format in SETTLED else SAMPLE_ROWS
+    if piece.length or piece.stop - piece.start <= rows:
         return piece
-    if piece.pattern is None and piece.format == "text_folders":
-        return Piece(piece.format, piece.split, piece.entries[:SAMPLE_ROWS], piece.start, piece.start + SAMPLE_ROWS)
-    return Piece(
-        piece.format, piece.split, piece.entries, piece.start, piece.start + SAMPLE_ROWS, pattern=piece.pattern
-    )
-
-
-def _image(piece: Piece) -> tuple[tuple[int, int, int], float] | None:
-    if piece.format == "idx":
-        return idx.image_shape(piece.entries[0]), idx.MAXIMUM
-    return (sklearn_sets.DIGITS_SHAPE, sklearn_sets.DIGITS_MAXIMUM) if piece.format == "sklearn" else None
+    loose = piece.format in FOLDERS and piece.pattern is None
+    return replace(piece, entries=piece.entries[:rows] if loose else piece.entries, stop=piece.start + rows)
 
 
 def _check_quarantine(section: DataSection, shards: Iterable[Shard], rules: Counter[str], rows_in: int) -> None:

@@ -11,13 +11,13 @@ from tasks.frames.stored_rows import columns_of
 
 BINS = 20
 TOP = 100
-UNITS = {"text": "characters", "image": "mean of the pixels, 0 to 1"}
+UNITS = {"text": "characters", "image": "mean of the pixels, 0 to 1", "audio": "loudness (root mean square, 0 to 1)"}
 
 
 def build_profile(store: ObjectStore, manifest: Manifest) -> dict[str, Any]:
     """A histogram for each column, target included (for classes: their balance), of the data set's training rows.
 
-    Numbers: up to 20 bins of equal counts (`edges`, `counts`), text by length and images by brightness likewise; categories: the
+    Numbers: up to 20 bins of equal counts (`edges`, `counts`), text by length, images by brightness and recordings by loudness likewise; categories: the
     100 most frequent with their counts, and `other`. All have `rows` and `missing`.
     """
     summaries = summarise(store, manifest, columns_of(manifest))

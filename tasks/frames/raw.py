@@ -56,6 +56,11 @@ def cut(text: str) -> str:
     return text if len(text) <= RAW_LIMIT else text[:RAW_LIMIT] + "…"
 
 
+def unprintable(content: bytes) -> str:
+    """What quarantine keeps of a file that is no text; its origin names the whole."""
+    return f"{len(content)} bytes that begin with {content[:16]!r}"
+
+
 def decode(content: bytes) -> str | None:
     """`content` as text, or None where it is not UTF-8 or holds a NUL."""
     try:

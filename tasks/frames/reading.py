@@ -1,22 +1,21 @@
 """One piece of a source → its rows as read."""
 
-from tasks.frames import delimited, idx, jsonlines, parquet_rows, sklearn_sets, text_folders
+from tasks.frames import delimited, idx, jsonlines, label_folders, parquet_rows, sklearn_sets
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
+from tasks.frames.sources import FOLDERS
 from tasks.sections import DataSection
 
 
 def read_piece(section: DataSection, piece: Piece) -> Raw:
     """All rows of `piece`, with their origin; each is either in the table or refused."""
-    if piece.format == "text_folders" and piece.pattern is not None:
-        return text_folders.read_archive(section, piece.entries[0], piece.pattern, piece.start, piece.stop)
-    if piece.format == "text_folders":
-        return text_folders.read_files(section, piece.entries)
+    if piece.format in FOLDERS:
+        return label_folders.read(section, piece)
     entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
         return delimited.read(section, piece.format, entry, piece.header, part)
     if piece.format == "jsonl":
-        return jsonlines.read(entry, part)
+        return jsonlines.read(section, entry, part)
     if piece.format == "idx":
         return idx.read(section, entry, piece.start, piece.stop)
     if piece.format == "sklearn":

@@ -1,7 +1,7 @@
 """What each column is: declared in the configuration, else inferred from the first rows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +16,16 @@ from tasks.transforms.items import did_you_mean
 MANY = 200  # a text column has more distinct values than this, and more than one for every five rows
 LONG = 60  # … or is longer than this on average, in characters
 SAMPLE_ROWS = 5000
+ARRAYS = ("image", "audio")  # types of columns that hold an array in each row
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a data set. `shape` (H, W, C) and `dtype` for images only; `maximum` is then the greatest pixel value."""
+    """One column of a data set.
+
+    Images have `shape` (H, W, C), `dtype`, `maximum` (the greatest pixel value) and `resize` (how files come to that shape);
+    recordings have `shape` (samples), `dtype` and `rate`.
+    """
 
     name: str
     type: str
@@ -28,8 +33,10 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     categories: tuple[str, ...] | None = None
-    shape: tuple[int, int, int] | None = None
+    shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    resize: str | None = None
+    rate: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         fields = {"name": self.name, "type": self.type, "nullable": self.nullable, **asdict(self)}
@@ -57,8 +64,8 @@ class Schema:
         return self.columns[-1]
 
 
-def make_schema(section: DataSection, sample: pa.Table, image: tuple[tuple[int, int, int], float] | None) -> Schema:
-    """The schema of a source whose first rows are `sample`. `image`: shape and greatest value of its images."""
+def make_schema(section: DataSection, sample: pa.Table, arrays: Column | None) -> Schema:
+    """The schema of a source whose first rows are `sample`. `arrays`: what its column of images or recordings is, but for the name."""
     names = [name for name in sample.column_names if name not in (FILE, ROW)]
     rules = {rule.name: rule for rule in section.columns}
     for field, wanted in (
@@ -67,7 +74,7 @@ def make_schema(section: DataSection, sample: pa.Table, image: tuple[tuple[int, 
         ("data.target", (section.target,)),
     ):
         _check_names(field, wanted, names)
-    found = {name: _column(section, name, rules.get(name), sample.column(name), image) for name in names}
+    found = {name: _column(section, name, rules.get(name), sample.column(name), arrays) for name in names}
     features = section.features or _features(section, found, declared=set(rules))
     if section.target in features:
         raise SchemaError(f"data.features: {section.target!r} is the target, and no feature; leave it out")
@@ -92,14 +99,14 @@ def _column(
     name: str,
     rule: ColumnRule | None,
     values: pa.ChunkedArray,
-    image: tuple[tuple[int, int, int], float] | None,
+    arrays: Column | None,
 ) -> Column:
     if pa.types.is_fixed_size_list(values.type):
-        if image is None:
+        if arrays is None:
             raise SchemaError(
-                f"column {name!r}: a list column; images are read from IDX files or scikit-learn's digits"
+                f"column {name!r}: a list column; images and recordings are read from files of their own, or from IDX"
             )
-        return Column(name, "image", nullable=False, maximum=image[1], shape=image[0], dtype="uint8")
+        return replace(arrays, name=name)
     if name == section.target:
         kind = "category" if section.task == "classification" else "number"
         categories = rule.categories if rule else None
@@ -128,7 +135,7 @@ def _infer(values: pa.ChunkedArray, missing: tuple[str, ...]) -> str:
 def _features(section: DataSection, found: dict[str, Column], declared: set[str]) -> tuple[str, ...]:
     others = [column for name, column in found.items() if name != section.target]
     if section.kind == "table":
-        return tuple(column.name for column in others if column.type not in ("text", "image"))
+        return tuple(column.name for column in others if column.type not in ("text", *ARRAYS))
     suitable = [column.name for column in others if column.type == section.kind]
     if section.kind == "text" and not suitable:
         suitable = [column.name for column in others if column.type == "category" and column.name not in declared]
@@ -141,9 +148,9 @@ def _features(section: DataSection, found: dict[str, Column], declared: set[str]
 
 
 def _check_kinds(section: DataSection, columns: tuple[Column, ...]) -> None:
-    allowed = {"table": {"integer", "number", "category"}, "text": {"text", "category"}, "image": {"image"}}[
-        section.kind
-    ]
+    allowed = {"table": {"integer", "number", "category"}, "text": {"text", "category"}}.get(
+        section.kind, {section.kind}
+    )
     bad = next((column for column in columns if column.type not in allowed), None)
     if bad is not None:
         raise SchemaError(
@@ -157,8 +164,5 @@ def _check_kinds(section: DataSection, columns: tuple[Column, ...]) -> None:
 
 
 def _not_null(column: Column) -> Column:
-    """The one column of a text or image: without it there is nothing to predict from."""
-    kind = "text" if column.type == "category" else column.type
-    return Column(
-        column.name, kind, False, column.minimum, column.maximum, column.categories, column.shape, column.dtype
-    )
+    """The one column of a text, image or recording: without it there is nothing to predict from."""
+    return replace(column, type="text" if column.type == "category" else column.type, nullable=False)

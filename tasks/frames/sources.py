@@ -19,13 +19,15 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+FOLDERS = ("text_folders", "image_folders", "audio_folders")
+OF_KIND = {"image": "image_folders", "audio": "audio_folders"}  # what files are whose names say nothing else
 MAGIC = "*?["
 IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 
 @dataclass(frozen=True)
 class Group:
-    """Entries of one format and split. `archive`, `pattern`: where they are text files in an archive, in its order."""
+    """Entries of one format and split. `archive`, `pattern`: where they are files in label folders in an archive, in its order."""
 
     format: str
     split: str
@@ -104,18 +106,17 @@ def _joined(root: str, url: str) -> str:
 
 def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) -> list[Group]:
     groups: list[Group] = []
-    loose: list[Entry] = []
+    loose: dict[str, list[Entry]] = {}
     for name, url in files:
         if is_archive(url):
             groups.extend(_archive_groups(section, source, name, url))
         elif _is_labels(section, name):
             continue
-        elif _format(section, name) == "text_folders":
-            loose.append(Entry(url, "", name))
+        elif (format := _format(section, name)) in FOLDERS:
+            loose.setdefault(format, []).append(Entry(url, "", name))
         else:
-            groups.append(Group(_format(section, name), source.split, (Entry(url, "", name),)))
-    if loose:
-        groups.append(Group("text_folders", source.split, tuple(loose)))
+            groups.append(Group(format, source.split, (Entry(url, "", name),)))
+    groups.extend(Group(format, source.split, tuple(entries)) for format, entries in loose.items())
     return groups
 
 
@@ -127,13 +128,13 @@ def _archive_groups(section: DataSection, source: Source, name: str, url: str) -
         )
     entries = [Entry(url, member, f"{name}::{member}") for member in members if not _is_labels(section, member)]
     formats = {_format(section, entry.member) for entry in entries}
-    if "text_folders" not in formats:
+    if not formats & set(FOLDERS):
         return [Group(_format(section, entry.member), source.split, (entry,)) for entry in entries]
     if len(formats) > 1:
         raise ConfigError(
             f"{name}: its members are of several formats ({', '.join(sorted(formats))}); narrow data.sources.members"
         )
-    return [Group("text_folders", source.split, tuple(entries), Entry(url, "", name), source.members)]
+    return [Group(formats.pop(), source.split, tuple(entries), Entry(url, "", name), source.members)]
 
 
 def _format(section: DataSection, name: str) -> str:
@@ -147,11 +148,11 @@ def _format(section: DataSection, name: str) -> str:
     if plain.endswith(".txt") and section.kind == "text":
         return "text_folders"
     suffix = posixpath.splitext(plain)[1]
-    if suffix not in FORMATS:
+    if suffix not in FORMATS and section.kind not in OF_KIND:
         raise ConfigError(
-            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or idx"
+            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet or text_folders"
         )
-    return FORMATS[suffix]
+    return FORMATS.get(suffix) or OF_KIND[section.kind]
 
 
 def _is_labels(section: DataSection, name: str) -> bool:

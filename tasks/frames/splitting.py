@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.errors import ConfigError
-from tasks.frames.schema import Schema
+from tasks.frames.schema import ARRAYS, Schema
 from tasks.sections import DataSection
 
 SPLITS = ("train", "validation", "test")
@@ -55,10 +55,10 @@ def _draws(seed: int, hashes: list[str]) -> Iterable[float]:
 
 def _canonical(values: pa.ChunkedArray, kind: str) -> list[bytes]:
     """Each cell as bytes that no other cell of this column has: a presence byte, then 8 bytes or a length and UTF-8."""
-    if kind == "image":
+    if kind in ARRAYS:
         flat = values.combine_chunks()
-        pixels = flat.flatten().to_numpy().reshape(len(flat), -1)
-        return [b"\1" + row.tobytes() for row in pixels]
+        cells = flat.flatten().to_numpy().reshape(len(flat), -1)
+        return [b"\1" + row.tobytes() for row in cells]
     if kind in ("category", "text"):
         texts = ((None if text is None else text.encode()) for text in values.to_pylist())
         return [b"\0" if text is None else b"\1" + struct.pack("<Q", len(text)) + text for text in texts]

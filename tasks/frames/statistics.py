@@ -11,7 +11,8 @@ from storage.manifests import Manifest
 from storage.objects import ObjectStore
 from tasks.frames.arrow import pc
 from tasks.frames.schema import Column
-from tasks.frames.stored_rows import pixels, split_rows
+from tasks.frames.stored_rows import arrays, split_rows
+from tasks.transforms.waves import MAXIMUM
 
 SAMPLE = 100_000  # values kept a column; which ones, their rows' content decides
 
@@ -42,7 +43,9 @@ class Moments:
 
 @dataclass
 class Summary:
-    """One column of the training rows. `sample`: numbers; of a text its length in characters, of an image its mean from 0 to 1."""
+    """One column of the training rows. `sample`: numbers; of a text its length in characters, of an image its mean from 0 to 1,
+    of a recording its loudness.
+    """
 
     column: Column
     rows: int = 0
@@ -76,7 +79,9 @@ class Summary:
         if self.column.type == "text":
             return pc.utf8_length(values).cast(pa.float64()).to_numpy()
         if self.column.type == "image":
-            return self._intensities(pixels(values))
+            return self._intensities(arrays(values))
+        if self.column.type == "audio":
+            return np.sqrt(np.square(arrays(values) / MAXIMUM).mean(axis=1))
         return values.cast(pa.float64(), safe=False).to_numpy()
 
     def _intensities(self, x_BP: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from storage.errors import CorruptArtifact
 from storage.manifests import Manifest, read_manifest
 from storage.objects import ObjectStore
 from tasks.frames.arrow import pc
-from tasks.frames.schema import Column
+from tasks.frames.schema import ARRAYS, Column
 
 
 def open_dataset(store: ObjectStore, digest: str) -> Manifest:
@@ -56,19 +56,20 @@ def split_rows(
 
 
 def as_columns(table: pa.Table, schema: Sequence[Column]) -> dict[str, Any]:
-    """Columns as `Transforms.features` takes them: numbers as float64 (null: NaN), texts as lists, images as (B, H·W·C) uint8."""
+    """Columns as `Transforms.features` takes them: numbers as float64 (null: NaN), texts as lists, images as (B, H·W·C) uint8,
+    recordings as (B, N) int16."""
     return {column.name: _values(table.column(column.name), column.type) for column in schema}
 
 
-def pixels(values: Any) -> np.ndarray:
-    """(B, H·W·C) uint8 of an image column."""
+def arrays(values: Any) -> np.ndarray:
+    """(B, n): a column of images or recordings, a flat array each."""
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     return array.flatten().to_numpy().reshape(len(array), -1)
 
 
 def _values(values: pa.ChunkedArray, kind: str) -> Any:
-    if kind == "image":
-        return pixels(values)
+    if kind in ARRAYS:
+        return arrays(values)
     if kind in ("integer", "number"):
         return values.cast(pa.float64(), safe=False).to_numpy()
     return values.to_pylist()

@@ -216,7 +216,12 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a member's name matches: `*` stays in one folder, `**` does not. Hidden and __MACOSX members match no empty pattern."""
     if not pattern:
         return lambda name: not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    regex = re.compile(fsspec.utils.glob_translate(pattern))
+    try:
+        regex = re.compile(fsspec.utils.glob_translate(pattern))
+    except (ValueError, re.error) as error:
+        raise ConfigError(
+            f"data.sources.members: {pattern!r} is no glob ({error}); correct it, as in '**/train/*.txt'"
+        ) from None
     return lambda name: bool(regex.match(name))
 
 

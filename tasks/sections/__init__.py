@@ -8,6 +8,7 @@ from tasks.sections.base import NOT_IN_KEY, Section, Share
 from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
+from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 from tasks.sections.places import ClusterSection, StorageSection
 from tasks.sections.train import (
     CnnOptions,
@@ -22,6 +23,7 @@ from tasks.sections.train import (
 
 __all__ = [
     "NOT_IN_KEY",
+    "AudioOptions",
     "ClusterSection",
     "CnnOptions",
     "ColumnRule",
@@ -30,6 +32,7 @@ __all__ = [
     "DataSection",
     "Distil",
     "EvaluateSection",
+    "ImageOptions",
     "LstmOptions",
     "MlpOptions",
     "Pass",
@@ -42,6 +45,7 @@ __all__ = [
     "Share",
     "SklearnOptions",
     "Source",
+    "SpectrogramOptions",
     "StorageSection",
     "TextCnnOptions",
     "TrainSection",

@@ -1,10 +1,13 @@
 """Stage prepare: where rows come from, and what is fitted on them."""
 
+import codecs
+import re
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.sections.base import NOT_IN_KEY, Section, Share, Url
+from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 
 
 class Source(Section):
@@ -39,7 +42,7 @@ class ColumnRule(Section):
     """What is declared about one column; what is not declared is inferred from the first rows."""
 
     name: str = Field(description="The column's name")
-    type: Literal["integer", "number", "category", "text", "image"] = Field(description="What its values are")
+    type: Literal["integer", "number", "category", "text", "image", "audio"] = Field(description="What its values are")
     nullable: bool = Field(default=True, description="Whether a value may be missing")
     minimum: float | None = Field(default=None, description="Least value allowed")
     maximum: float | None = Field(default=None, description="Greatest value allowed")
@@ -55,16 +58,30 @@ class DataSection(Section):
         description="Folder or URL that relative source URLs start at; empty: the current folder",
         json_schema_extra=NOT_IN_KEY,
     )
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet", "text_folders", "idx", "sklearn"] = Field(
-        default="auto", description="How the sources are written; auto: by their names"
+    format: Literal[
+        "auto", "csv", "tsv", "jsonl", "parquet", "text_folders", "image_folders", "audio_folders", "idx", "sklearn"
+    ] = Field(default="auto", description="How the sources are written; auto: by their names")
+    encoding: str = Field(
+        default="auto",
+        description="How texts are encoded (CSV, TSV, JSON lines, text files): gb18030, utf-16, cp1252, …; auto: UTF-8, or as a "
+        "byte order mark says",
     )
     csv: CsvOptions = Field(default_factory=CsvOptions, description="How to read CSV and TSV")
-    kind: Literal["table", "text", "image"] = Field(description="What a row is: named columns, a text, or an image")
+    image: ImageOptions = Field(default_factory=ImageOptions, description="How image files become pixels")
+    audio: AudioOptions = Field(default_factory=AudioOptions, description="How recordings become samples")
+    label_pattern: str = Field(
+        default="",
+        description="Files in folders: a regular expression whose one group is the label in the file's name; empty: the label is "
+        "the folder's name",
+    )
+    kind: Literal["table", "text", "image", "audio"] = Field(
+        description="What a row is: named columns, a text, an image, or a recording"
+    )
     task: Literal["classification", "regression"] = Field(default="classification", description="What is predicted")
     target: str = Field(default="label", description="The column that is predicted")
     features: tuple[str, ...] = Field(
         default=(),
-        description="Columns to predict from; empty: all but the target (a text or image: the one such column)",
+        description="Columns to predict from; empty: all but the target (a text, image or recording: the one such column)",
     )
     target_names: dict[str, str] = Field(default_factory=dict, description="Raw target value → name to use instead")
     columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
@@ -79,6 +96,30 @@ class DataSection(Section):
     max_quarantined_share: Share = Field(
         default=0.05, description="Stop when more than this share of the rows is refused"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        if encoding == "auto":
+            return encoding
+        try:
+            "".encode(encoding)
+            return codecs.lookup(encoding).name
+        except LookupError:
+            raise ValueError(
+                f"found {encoding!r}, wanted auto or an encoding of texts that Python knows, as gb18030"
+            ) from None
+
+    @field_validator("label_pattern")
+    @classmethod
+    def _with_one_group(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is no regular expression ({error})") from None
+        if pattern and groups != 1:
+            raise ValueError(f"{pattern!r} has {groups} groups, wanted one: the label, as in '^([a-z]+)_'")
+        return pattern
 
 
 class TransformsSection(Section):
@@ -95,4 +136,7 @@ class TransformsSection(Section):
     )
     max_categories: int = Field(
         default=64, ge=1, description="Table: categories kept a column, most frequent first; the rest share one"
+    )
+    spectrogram: SpectrogramOptions = Field(
+        default_factory=SpectrogramOptions, description="Audio: what a model sees of a recording"
     )

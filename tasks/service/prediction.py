@@ -12,7 +12,10 @@ from tasks.transforms.items import ItemError
 
 async def predict_items(model: Served, items: list[Any], request: Request) -> list[Any]:
     """A prediction for each item, in order; Refusal 422 names the first bad item."""
-    columns = parse_items(model, items)
+    if model.predictor.transforms.decodes_files(items):
+        columns = await asyncio.to_thread(parse_items, model, items)
+    else:
+        columns = parse_items(model, items)
     answer = model.batcher.submit(columns, len(items))
     if not model.batcher.takes_long:
         return await answer

@@ -15,25 +15,41 @@ from urllib.parse import urlsplit
 from storage.errors import CorruptArtifact, ProcessFailed
 from storage.root import scratch_folder
 from tasks.inference.golden import check_predictions
+from tasks.service.limits import Limits
 
+ROOM = Limits().body_bytes - 1024
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 STOP_SECONDS = 40.0
 
 
 def smoke_test(storage: str, name: str, version: int, golden: Mapping[str, Any], tolerance: float) -> None:
-    """Serve `version` on a free port of this machine and ask it the golden items, all at once and one by one.
+    """Serve `version` on a free port of this machine and ask it the golden items, all at once (as many as a body may hold) and one by one.
 
     ProcessFailed when the server does not start, answer, or stop with 0; CorruptArtifact names the first wrong prediction.
     """
     with _running(storage, name, version) as url:
         items = golden["items"]
-        for rows in [range(len(items)), *([row] for row in range(len(items)))]:
+        for rows in [*_bodies(items), *([row] for row in range(len(items)))]:
             answer = _ask(url, [items[row] for row in rows])
             if (answer["model"], answer["version"]) != (name, version):
                 raise CorruptArtifact(f"smoke test: found an answer by {answer}, wanted {name}, version {version}")
             wanted, outputs = ([golden[part][row] for row in rows] for part in ("predictions", "outputs"))
             check_predictions(answer["prediction"], wanted, outputs, tolerance)
+
+
+def _bodies(items: Sequence[Any]) -> Iterator[list[int]]:
+    """The items' numbers, in as few groups as the service's limit on a body allows."""
+    rows: list[int] = []
+    size = 0
+    for row, item in enumerate(items):
+        length = len(json.dumps(item)) + 2
+        if rows and size + length > ROOM:
+            yield rows
+            rows, size = [], 0
+        rows.append(row)
+        size += length
+    yield rows
 
 
 @contextmanager

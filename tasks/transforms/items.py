@@ -19,7 +19,14 @@ class ItemError(PermanentError):
 
 
 class Refused(ValueError):
-    """A value cannot be used; the message says why. `Transforms.parse` adds the item's index."""
+    """A value cannot be used; the message says why. `Transforms.parse` adds the item's index.
+
+    `rule`: what is broken, in a word, by which a training row is counted in quarantine.
+    """
+
+    def __init__(self, message: str, rule: str = "value") -> None:
+        super().__init__(message)
+        self.rule = rule
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

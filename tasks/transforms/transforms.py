@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class Input(Protocol):
-    """One kind of input: text, image or table."""
+    """One kind of input: text, image, audio or table."""
 
     @property
     def dtype(self) -> str: ...
@@ -32,7 +32,7 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class Transforms:
-    """`kind`: table, text or image; `task`: classification or regression. Everything here was fitted on training rows."""
+    """`kind`: table, text, image or audio; `task`: classification or regression. Everything here was fitted on training rows."""
 
     kind: str
     task: str
@@ -70,7 +70,7 @@ class Transforms:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one row of features: (C, H, W), (T,) or (F,)."""
+        """Shape of one row of features: (C, H, W) of an image, (1, mels, frames) of a recording, (T,) or (F,)."""
         return self.input.features_shape
 
     @property
@@ -87,6 +87,10 @@ class Transforms:
             except Refused as error:
                 raise ItemError(index, str(error)) from None
         return {name: [row[i] for row in rows] for i, name in enumerate(self.input.columns)}
+
+    def decodes_files(self, items: Sequence[object]) -> bool:
+        """Whether parsing `items` means decoding images or recordings, which takes much longer than reading numbers."""
+        return self.kind in ("image", "audio") and any(isinstance(item, (str, Mapping)) for item in items)
 
     def features(self, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
         """(B, *input_shape) of `input_dtype`; each row's values are the same whatever the batch."""
@@ -126,6 +130,10 @@ def _input(kind: str, data: Mapping[str, Any], files: Mapping[str, bytes]) -> In
         from tasks.transforms.images import ImageInput
 
         return ImageInput.load(data, files)
+    if kind == "audio":
+        from tasks.transforms.audio import AudioInput
+
+        return AudioInput.load(data, files)
     from tasks.transforms.tables import TableInput
 
     return TableInput.load(data, files)

@@ -125,7 +125,7 @@ def test_text_files_have_their_folder_as_label_and_bad_ones_are_refused(tmp_path
     for name, content in {
         "pos/1.txt": b"good",
         "neg/2.txt": b"bad",
-        "neg/3.txt": b"\xff\xfe",
+        "neg/3.txt": b"gr\xfcn",
         "neg/4.txt": b"nul\0",
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -64,7 +64,7 @@ def test_an_image_with_a_channel_axis_means_the_same():
         ([["1", "2", "3"], ["4", "5", "6"]], "no numbers"),
         ([[True, False, True], [True, True, True]], "no numbers"),
         ([[1, 2, None], [4, 5, 6]], "no numbers"),
-        ("pixels", "found str 'pixels'"),
+        ("pixels", "found the text 'pixels'"),
         (None, "found NoneType"),
         ([], "shape 0, wanted 2×3"),
         ([[10**400, 2, 3], [4, 5, 6]], "wanted 2×3 numbers"),
