@@ -1,6 +1,6 @@
 """Every family exports to a graph that answers as its network does; what cannot be done says so."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
@@ -16,10 +16,13 @@ from tasks.nn.descriptions import build_model, describe, load_model, save_weight
 from tasks.nn.devices import settle
 from tasks.nn.distil import apply as distil
 from tasks.nn.export import export
+from tasks.nn.families import FAMILIES
 from tasks.nn.fit import Fit
 from tasks.nn.losses import distillation_loss, task_loss
 from tasks.nn.prune import apply as prune
+from tasks.recipes import NETWORKS, default_recipes
 from tasks.sections import Distil, Prune, TrainSection
+from tasks.sections.train import FamilyName
 from tasks.splits import Split, epoch_order
 
 SHAPES = {
@@ -74,6 +77,14 @@ def fresh(family: str) -> tuple[Candidate, Context]:
     description = describe(context.section, meta, context.train)
     torch.manual_seed(0)
     return Candidate(description, build_model(description).eval()), context
+
+
+def test_a_family_has_its_name_its_options_its_candidates_and_a_place_in_these_tests() -> None:
+    assert {*FAMILIES, "sklearn"} == {*get_args(FamilyName)}
+    assert set(FAMILIES) == set(NETWORKS) == set(SHAPES)
+    assert set(get_args(FamilyName)) <= set(TrainSection.model_fields)
+    for family in FAMILIES:
+        assert len({recipe.name for recipe in default_recipes(family, "")}) >= 3
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
