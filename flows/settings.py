@@ -82,6 +82,10 @@ def _unfit_training(config: PipelineConfig) -> Iterator[str]:
         yield f"train.loss is {train.loss!r} for {task}; wanted {' or '.join(losses)}"
     if train.label_smoothing and task == "regression":
         yield f"train.label_smoothing is {train.label_smoothing:g} for regression; wanted 0, there are no labels"
+    if train.family == "sklearn":
+        for name in ("loss", "label_smoothing", "l1", "l2", "clip_norm"):
+            if getattr(train, name) not in ("auto", 0):
+                yield f"train.{name} is set for family sklearn; it is for networks, wanted it left out (train.sklearn has its own)"
     for kind, fields in train.augment.wanted_by().items():
         if fields and kind != config.data.kind:
             yield f"train.augment.{fields[0]} is set for data.kind {config.data.kind!r}; it is for {kind} alone, wanted it left out"

@@ -130,6 +130,7 @@ def test_what_is_missing_is_named_with_its_meaning():
         ({"train.loss": "mse"}, "train.loss is 'mse' for classification; wanted auto or cross_entropy or bce"),
         ({**REGRESSION, "train.loss": "bce"}, "train.loss is 'bce' for regression; wanted auto or mse"),
         ({**REGRESSION, "train.label_smoothing": 0.1}, "wanted 0, there are no labels"),
+        ({"train.family": "sklearn", "train.l2": 0.1}, "train.l2 is set for family sklearn; it is for networks"),
         ({"train.augment.flip": True}, "train.augment.flip is set for data.kind 'table'; it is for image alone"),
         ({**IMAGE, "train.augment.mask_bands": 3}, "it is for audio alone"),
         ({"train.transformer.width": 30}, "width is 30 for 4 heads; wanted a multiple of 4"),
