@@ -73,7 +73,24 @@ def misfits(config: PipelineConfig) -> Iterator[str]:
     declared = [rule.name for rule in config.data.columns]
     for name in {name for name in declared if declared.count(name) > 1}:
         yield f"data.columns declares {name!r} more than once; wanted one rule a column"
+    yield from _unfit_training(config)
     yield from _unfit_recipes(config)
+
+
+def _unfit_training(config: PipelineConfig) -> Iterator[str]:
+    train, task = config.train, config.data.task
+    losses = ("auto", "mse") if task == "regression" else ("auto", "cross_entropy", "bce")
+    if train.loss not in losses:
+        yield f"train.loss is {train.loss!r} for {task}; wanted {' or '.join(losses)}"
+    if train.label_smoothing and task == "regression":
+        yield f"train.label_smoothing is {train.label_smoothing:g} for regression; wanted 0, there are no labels"
+    if train.family == "sklearn":
+        for name in ("loss", "label_smoothing", "l1", "l2", "clip_norm"):
+            if getattr(train, name) not in ("auto", 0):
+                yield f"train.{name} is set for family sklearn; it is for networks, wanted it left out (train.sklearn has its own)"
+    for kind, fields in train.augment.wanted_by().items():
+        if fields and kind != config.data.kind:
+            yield f"train.augment.{fields[0]} is set for data.kind {config.data.kind!r}; it is for {kind} alone, wanted it left out"
 
 
 def _unfit_recipes(config: PipelineConfig) -> Iterator[str]:

@@ -22,9 +22,8 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from storage.errors import ConfigError
 from tasks.graphs.canonical import INPUT, OUTPUT, strip
-from tasks.graphs.weights import quantise_weights
+from tasks.graphs.weights import quantise_weights, weight_inputs
 
-WEIGHED = {"Conv", "Gemm", "MatMul", "Gather", "LSTM"}
 CALIBRATION_BATCH = 64
 # int8 units multiply four channels at a time: a convolution over fewer (an image's own) is slower in int8 than in float,
 # five times at one channel, and has hardly any weights to save.
@@ -102,9 +101,8 @@ def _checked(before: ModelProto, after: ModelProto, thin: list[str]) -> ModelPro
 
 def _weights(model: ModelProto, thin: list[str]) -> list[str]:
     stored = {t.name for t in model.graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) >= 2}
-    used = [
-        name for node in model.graph.node if node.op_type in WEIGHED and node.name not in thin for name in node.input
-    ]
+    nodes = [node for node in model.graph.node if node.name not in thin]
+    used = [node.input[position] for node in nodes for position in weight_inputs(node)]
     return sorted(stored.intersection(used))
 
 

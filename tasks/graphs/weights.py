@@ -22,7 +22,7 @@ def quantise_weights(model: ModelProto) -> ModelProto:
     done: set[str] = set()
     for node in graph.node:
         after = []
-        for position, axis in _places(node).items():
+        for position, axis in weight_inputs(node).items():
             name = node.input[position]
             if name not in stored:
                 continue
@@ -45,7 +45,8 @@ def quantise_weights(model: ModelProto) -> ModelProto:
     return quantised
 
 
-def _places(node: NodeProto) -> dict[int, int]:
+def weight_inputs(node: NodeProto) -> dict[int, int]:
+    """Which of a node's inputs are weights when they are stored, and along which axis each has scales."""
     if node.op_type != "Gemm":
         return PLACES.get(node.op_type, {})
     transposed = any(a.name == "transB" and a.i for a in node.attribute)

@@ -67,12 +67,20 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put moments from `optimizer_tensors` back."""
+    """Put moments from `optimizer_tensors` back, laid out in memory as their parameters: fused updates count on it."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = tensor
+        parameter = parameters[int(index)]
+        same = tensor.shape == parameter.shape
+        state.setdefault(int(index), {})[name] = laid_out(tensor, parameter) if same else tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def laid_out(tensor: Tensor, parameter: Tensor) -> Tensor:
+    """The tensor on the parameter's device and with its order in memory."""
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
 def generator_tensors() -> dict[str, Tensor]:

@@ -8,26 +8,38 @@ from tasks.nn.candidates import Candidate, Context
 from tasks.nn.descriptions import build_model
 from tasks.nn.devices import settle
 from tasks.nn.fit import Fit
-from tasks.nn.losses import distillation_loss
-from tasks.sections import Distil
+from tasks.nn.losses import distillation_loss, training_loss
+from tasks.sections import AugmentOptions, Distil, TrainSection
 
 TEACHER_ROWS = 256
 
 
 def apply(candidate: Candidate, settings: Distil, context: Context) -> Candidate:
     """The candidate's network, trained further; for a model that is no network, a new mlp of `hidden` widths."""
-    section = context.section.model_copy(
-        update={"epochs": settings.epochs, "learning_rate": settings.learning_rate, "early_stopping_epochs": 0}
-    )
+    section = _section(context.section, settings)
     place = settle(section)
     torch.manual_seed(section.seed)
     if candidate.module is None:
         candidate = _fresh_mlp(candidate, settings)
     module = candidate.trainable("distil")
     task = candidate.description["task"]
-    loss = distillation_loss(task, _taught(context), settings.temperature, settings.soft_share)
+    hard = training_loss(section, task, candidate.description["outputs"])
+    loss = distillation_loss(hard, task, _taught(context), settings.temperature, settings.soft_share)
     Fit(module, section, place, task, context.train, context.validation, loss, context.tell).run()
     return Candidate(candidate.description, module.cpu())
+
+
+def _section(section: TrainSection, settings: Distil) -> TrainSection:
+    """How the student learns: as the teacher did, but by AdamW, as the recipes' learning rates are for it, and on rows as they are,
+    as the teacher's answers are for those."""
+    changes = {
+        "epochs": settings.epochs,
+        "learning_rate": settings.learning_rate,
+        "early_stopping_epochs": 0,
+        "optimizer": "adamw",
+        "augment": AugmentOptions(),
+    }
+    return section.model_copy(update=changes)
 
 
 def _fresh_mlp(candidate: Candidate, settings: Distil) -> Candidate:

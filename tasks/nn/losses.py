@@ -4,26 +4,60 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from storage.errors import ConfigError
+from tasks.sections import TrainSection
 
 Loss = Callable[[Tensor, Tensor, np.ndarray], Tensor]
 """Outputs (B, K), targets (B,), indices of the rows (B,) → the mean loss, a scalar."""
 
 
 def task_loss(task: str) -> Loss:
-    """Cross-entropy of logits for classification, mean squared error of the standardised target for regression."""
+    """What is validated on, whatever is minimised: cross-entropy of logits, or mean squared error of the standardised target."""
     if task == "classification":
         return lambda outputs_BK, y_B, _: functional.cross_entropy(outputs_BK, y_B)
     return lambda outputs_B1, y_B, _: functional.mse_loss(outputs_B1.squeeze(1), y_B)
 
 
-def distillation_loss(task: str, teacher_NK: np.ndarray, temperature: float, soft_share: float) -> Loss:
-    """The labels' loss and, weighted with `soft_share`, the distance to the teacher's outputs (N, K): log-probabilities or values.
+def training_loss(section: TrainSection, task: str, outputs: int) -> Loss:
+    """The loss that the section names, for `outputs` classes or one value; ConfigError where they do not fit."""
+    classifies, name = task == "classification", section.loss
+    if name not in ("auto", *(("cross_entropy", "bce") if classifies else ("mse",))):
+        wanted = "cross_entropy, bce" if classifies else "mse"
+        raise ConfigError(f"train.loss {name}: found {task}, wanted another loss for it: auto, {wanted}")
+    if name == "bce" and outputs != 2:
+        raise ConfigError(f"train.loss bce: found {outputs} classes, wanted 2; set train.loss=cross_entropy")
+    smoothing = section.label_smoothing
+    if name == "bce":
+        return lambda outputs_B2, y_B, _: _binary(outputs_B2, y_B, smoothing)
+    if classifies and smoothing:
+        return lambda outputs_BK, y_B, _: functional.cross_entropy(outputs_BK, y_B, label_smoothing=smoothing)
+    return task_loss(task)
+
+
+def _binary(outputs_B2: Tensor, y_B: Tensor, smoothing: float) -> Tensor:
+    """Binary cross-entropy on the log-odds of the second class, the difference of the two logits."""
+    soft_B = y_B.to(outputs_B2.dtype) * (1 - smoothing) + smoothing / 2
+    return functional.binary_cross_entropy_with_logits(outputs_B2[:, 1] - outputs_B2[:, 0], soft_B)
+
+
+def penalty(model: nn.Module, l1: float, l2: float) -> Tensor | float:
+    """`l1` × the sum of sizes and `l2` × the sum of squares of all weights (matrices, kernels and tables; not biases and norms)."""
+    weights = [weight for weight in model.parameters() if weight.dim() >= 2]
+    total: Tensor | float = 0.0
+    for share, power in ((l1, 1), (l2, 2)):
+        if share:
+            total = total + share * sum(weight.abs().pow(power).sum() for weight in weights)
+    return total
+
+
+def distillation_loss(hard: Loss, task: str, teacher_NK: np.ndarray, temperature: float, soft_share: float) -> Loss:
+    """The labels' loss `hard` and, weighted with `soft_share`, the distance to the teacher's outputs (N, K): log-probabilities or values.
 
     T²: Hinton 2015 §2.1, so that the soft part's gradients keep their size at any temperature.
     """
-    hard = task_loss(task)
     teacher = torch.from_numpy(teacher_NK)
 
     def loss(outputs_BK: Tensor, y_B: Tensor, rows_B: np.ndarray) -> Tensor:

@@ -14,7 +14,7 @@ from tasks.jobs import emit, run, to_json, write_folder
 from tasks.nn.descriptions import build_model, describe, save_weights
 from tasks.nn.devices import settle
 from tasks.nn.fit import Fit
-from tasks.nn.losses import task_loss
+from tasks.nn.losses import training_loss
 from tasks.sections import TrainSection
 from tasks.splits import open_split
 
@@ -32,9 +32,8 @@ def train(job: Mapping[str, Any]) -> None:
     )
     task = description["task"]
     features = str(to_json(job["meta"]))
-    fit = Fit(
-        model, section, place, task, training, validation, task_loss(task), emit, Path(job["checkpoints"]), features
-    )
+    loss = training_loss(section, task, description["outputs"])
+    fit = Fit(model, section, place, task, training, validation, loss, emit, Path(job["checkpoints"]), features)
     history = fit.run()
     files = {
         "weights.safetensors": save_weights(model),

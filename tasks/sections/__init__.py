@@ -4,6 +4,7 @@ A section is frozen, refuses unknown fields, and describes each field with its u
 result is reached or shown, never the result, and so are no part of a step's key.
 """
 
+from tasks.sections.augment import AugmentOptions
 from tasks.sections.base import NOT_IN_KEY, Section, Share
 from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
@@ -24,6 +25,7 @@ from tasks.sections.train import (
 __all__ = [
     "NOT_IN_KEY",
     "AudioOptions",
+    "AugmentOptions",
     "ClusterSection",
     "CnnOptions",
     "ColumnRule",

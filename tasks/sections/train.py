@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from tasks.sections.augment import AugmentOptions
 from tasks.sections.base import NOT_IN_KEY, Section, Share
 
 
@@ -112,12 +113,32 @@ class TrainSection(Section):
     transformer: TransformerOptions = Field(default_factory=TransformerOptions, description="For family transformer")
     sklearn: SklearnOptions = Field(default_factory=SklearnOptions, description="For family sklearn")
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows")
-    batch_size: int = Field(default=64, ge=1, le=65_536, description="Rows in one step")
-    optimizer: Literal["adamw", "sgd"] = Field(default="adamw", description="AdamW, or SGD with momentum")
+    batch_size: int = Field(
+        default=64, ge=1, le=65_536, description="Rows in one step (gd: rows whose gradients are computed at a time)"
+    )
+    optimizer: Literal["adamw", "adam", "sgd", "adagrad", "gd"] = Field(
+        default="adamw",
+        description="AdamW, Adam, SGD with momentum, Adagrad, or full-batch gradient descent: one step an epoch, over all rows",
+    )
+    loss: Literal["auto", "cross_entropy", "bce", "mse"] = Field(
+        default="auto",
+        description="What is minimised; auto: cross_entropy for classification, mse for regression; bce is for two classes",
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0, description="For classification: share of a label that is spread evenly over all classes"
+    )
     learning_rate: float = Field(default=1e-3, ge=0, le=10, description="Peak learning rate")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="For SGD")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.9, description="For sgd")
     weight_decay: float = Field(
-        default=0.01, ge=0, description="Decoupled for AdamW, L2 for SGD; not on biases and norms"
+        default=0.01, ge=0, description="For adamw, decoupled (for the others: l2); not on biases and norms"
+    )
+    l1: float = Field(default=0.0, ge=0, description="Penalty: times the sum of the weights' sizes, added to the loss")
+    l2: float = Field(
+        default=0.0, ge=0, description="Penalty: times the sum of the weights' squares, added to the loss"
+    )
+    clip_norm: float = Field(default=0.0, ge=0, description="Greatest norm of all gradients together; 0: any")
+    augment: AugmentOptions = Field(
+        default_factory=AugmentOptions, description="Random changes of training rows: images and audio"
     )
     warmup_share: Share = Field(
         default=0.05, description="Share of all steps in which the learning rate rises linearly"

@@ -1,5 +1,7 @@
 """Every family exports to a graph that answers as its network does; what cannot be done says so."""
 
+from typing import Any, get_args
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -8,19 +10,45 @@ import torch
 from storage.errors import ConfigError
 from tasks.graphs.canonical import to_bytes
 from tasks.graphs.quantise import quantise
+from tasks.graphs.weights import weight_inputs
 from tasks.nn.candidates import Candidate, Context
 from tasks.nn.descriptions import build_model, describe, load_model, save_weights
 from tasks.nn.devices import settle
 from tasks.nn.distil import apply as distil
 from tasks.nn.export import export
+from tasks.nn.families import FAMILIES
 from tasks.nn.fit import Fit
 from tasks.nn.losses import distillation_loss, task_loss
 from tasks.nn.prune import apply as prune
+from tasks.recipes import NETWORKS, default_recipes
 from tasks.sections import Distil, Prune, TrainSection
+from tasks.sections.train import FamilyName
 from tasks.splits import Split, epoch_order
 
-SHAPES = {"mlp": ([5], "float32"), "cnn": ([3, 9, 7], "float32"), "textcnn": ([12], "int32")}
-TASKS = {"mlp": "regression", "cnn": "classification", "textcnn": "classification"}
+SHAPES = {
+    "mlp": ([5], "float32"),
+    "cnn": ([3, 9, 7], "float32"),
+    "resnet": ([2, 9, 7], "float32"),
+    "textcnn": ([12], "int32"),
+    "lstm": ([12], "int32"),
+    "transformer": ([12], "int32"),
+}
+TASKS = dict.fromkeys(SHAPES, "classification") | {"mlp": "regression", "lstm": "regression"}
+OPTIONS: dict[str, Any] = {
+    "textcnn": {"embedding": 16, "filters": 8},
+    "lstm": {"embedding": 16, "hidden": 8, "layers": 2},
+    "transformer": {"width": 16, "feed_forward": 32, "positions": "rotary"},
+    "resnet": {"channels": [8, 16], "blocks": 1},
+}
+NARROW: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": [64, 32]},
+    "cnn": {"channels": [16, 32], "hidden": 64},
+    "resnet": {"stem": 4, "channels": [4, 8], "inner": [[4], [8]]},
+    "textcnn": {"embedding": 8, "filters": [4, 4, 4]},
+    "lstm": {"embedding": 8, "hidden": [4, 4]},
+    "transformer": {"width": 8, "heads": [2, 2], "feed_forward": [16, 16]},
+}
+TEXTS = [family for family, (_, kind) in SHAPES.items() if kind == "int32"]
 
 
 def rows_of(family: str, count: int) -> np.ndarray:
@@ -37,7 +65,7 @@ def context_of(family: str) -> Context:
     x = rows_of(family, 80)
     y = np.arange(80) % 3 if TASKS[family] == "classification" else np.linspace(-1, 1, 80).astype(np.float32)
     split = Split(x, y)
-    section = TrainSection(family=family, device="cpu", textcnn={"embedding": 16, "filters": 8})  # pyright: ignore
+    section = TrainSection(family=family, device="cpu", **OPTIONS)
     width = 3 if TASKS[family] == "classification" else 1
     return Context(split, split, section, lambda rows: np.zeros((len(rows), width), np.float32), lambda *_, **__: None)
 
@@ -49,6 +77,14 @@ def fresh(family: str) -> tuple[Candidate, Context]:
     description = describe(context.section, meta, context.train)
     torch.manual_seed(0)
     return Candidate(description, build_model(description).eval()), context
+
+
+def test_a_family_has_its_name_its_options_its_candidates_and_a_place_in_these_tests() -> None:
+    assert {*FAMILIES, "sklearn"} == {*get_args(FamilyName)}
+    assert set(FAMILIES) == set(NETWORKS) == set(SHAPES)
+    assert set(get_args(FamilyName)) <= set(TrainSection.model_fields)
+    for family in FAMILIES:
+        assert len({recipe.name for recipe in default_recipes(family, "")}) >= 3
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
@@ -67,20 +103,26 @@ def test_a_graph_answers_as_its_network_at_any_batch_size(exported: tuple[str, C
         with torch.no_grad():
             expected = candidate.module(torch.from_numpy(x)).numpy()
         found = session.run(["y"], {"x": x})[0]
-        assert found.shape == (count, 1 if family == "mlp" else 3)
+        assert found.shape == (count, 1 if TASKS[family] == "regression" else 3)
         np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_a_quantised_graph_has_int8_weights_and_answers_each_row_alone(exported: tuple[str, Candidate]) -> None:
     family, candidate = exported
     assert candidate.graph is not None
-    small = quantise(candidate.graph, "static", rows_of(family, 64))
+    mode = "weights" if family in ("lstm", "transformer") else "static"
+    small = quantise(candidate.graph, mode, rows_of(family, 64))
     session, x = onnxruntime.InferenceSession(to_bytes(small)), rows_of(family, 33)
     together = np.asarray(session.run(None, {"x": x})[0])
     alone = [np.asarray(session.run(None, {"x": x[i : i + 1]})[0]) for i in range(33)]
     np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
-    floats = [tensor.name for tensor in small.graph.initializer if tensor.data_type == 1 and len(tensor.dims) > 1]
-    assert floats == (["blocks.0.conv.weight"] if family == "cnn" else [])  # three channels are too few for int8 units
+    used = {node.input[position] for node in small.graph.node for position in weight_inputs(node)}
+    floats = [tensor.name for tensor in small.graph.initializer if tensor.data_type == 1 and tensor.name in used]
+    few = {
+        "cnn": ["blocks.0.conv.weight"],
+        "resnet": ["stem.weight"],
+    }  # two or three channels are too few for int8 units
+    assert floats == few.get(family, [])
 
 
 @pytest.mark.parametrize("family", list(SHAPES))
@@ -93,20 +135,21 @@ def test_pruning_halves_every_hidden_width(family: str) -> None:
     with torch.no_grad():
         torch.testing.assert_close(again.eval()(x), narrow.module.eval()(x))
     options = narrow.description["options"]
-    widths = {"mlp": options.get("hidden"), "cnn": options.get("channels"), "textcnn": options.get("filters")}
-    assert widths[family] == {"mlp": [64, 32], "cnn": [16, 32], "textcnn": [4, 4, 4]}[family]
-    assert options.get("embedding", 8) == 8
+    for name, width in NARROW[family].items():
+        assert options[name] == width
 
 
-def test_a_token_that_training_never_showed_counts_as_unknown() -> None:
-    candidate, _ = fresh("textcnn")
+@pytest.mark.parametrize("family", TEXTS)
+def test_a_token_that_training_never_showed_counts_as_unknown(family: str) -> None:
+    candidate, _ = fresh(family)
     assert candidate.module is not None
     unknown, strange = torch.full((1, 12), 1, dtype=torch.int32), torch.full((1, 12), 99_999, dtype=torch.int32)
     torch.testing.assert_close(candidate.module(unknown), candidate.module(strange))
 
 
-def test_padding_does_not_change_an_answer() -> None:
-    candidate, context = fresh("textcnn")
+@pytest.mark.parametrize("family", TEXTS)
+def test_padding_does_not_change_an_answer(family: str) -> None:
+    candidate, context = fresh(family)
     longer = candidate.description | {"input": {"shape": [20], "dtype": "int32"}}
     assert candidate.module is not None
     other = load_model(longer, save_weights(candidate.module)).eval()
@@ -117,7 +160,7 @@ def test_padding_does_not_change_an_answer() -> None:
 
 def test_a_family_that_does_not_fit_the_features_names_one_that_does() -> None:
     meta = {"task": "classification", "classes": ["a", "b"], "input": {"shape": [12], "dtype": "int32"}}
-    with pytest.raises(ConfigError, match="choose textcnn"):
+    with pytest.raises(ConfigError, match="choose textcnn or lstm or transformer"):
         describe(TrainSection(family="cnn"), meta, context_of("textcnn").train)
 
 
@@ -140,8 +183,9 @@ def test_a_distilled_regression_learns_the_teachers_values() -> None:
 def test_a_distillation_without_soft_share_is_the_labels_loss() -> None:
     outputs, targets, rows = torch.randn(4, 3), torch.tensor([0, 1, 2, 0]), np.arange(4)
     teacher = np.zeros((4, 3), np.float32)
-    expected = task_loss("classification")(outputs, targets, rows)
-    torch.testing.assert_close(distillation_loss("classification", teacher, 2.0, 0.0)(outputs, targets, rows), expected)
+    hard = task_loss("classification")
+    taught = distillation_loss(hard, "classification", teacher, 2.0, 0.0)
+    torch.testing.assert_close(taught(outputs, targets, rows), hard(outputs, targets, rows))
 
 
 def test_an_epochs_order_depends_on_seed_and_epoch_only() -> None:

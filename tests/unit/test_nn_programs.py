@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_training_is_not_continued(features: Path, tmp_p
 
 
 def test_a_loss_that_is_no_number_says_what_to_lower(features: Path, tmp_path: Path) -> None:
-    job = training_job(tmp_path, features, learning_rate=10, optimizer="sgd", momentum=0.99, warmup_share=0, epochs=20)
+    job = training_job(tmp_path, features, learning_rate=10, optimizer="sgd", momentum=0.99, warmup_share=0, l2=1.0)
     [error] = [event["error"] for event in finish("tasks.nn.trainer", job, code=2) if "error" in event]
     assert "lower train.learning_rate (now 10)" in error
 

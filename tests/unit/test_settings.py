@@ -1,7 +1,7 @@
 """The configuration: where it comes from, what wins, how a mistake is answered, and what of it is part of a key."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from commands import ROOT
@@ -11,6 +11,7 @@ from flows.presets import PRESETS, preset_config
 from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
 from storage.errors import ConfigError
 from tasks.sections import Section
+from tasks.sections.train import FamilyName
 
 EXAMPLES = sorted((ROOT / "deployments" / "configs").glob("*.yaml"))
 TREE_RECIPES = [{"name": "half", "passes": [{"kind": "truncate", "share": 0.25}]}]
@@ -148,7 +149,7 @@ def test_a_configuration_cannot_be_changed_once_it_is_made():
 
 def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
     config = resolve("digits", with_passes({"kind": "prune"}, {"kind": "distil"}, {"kind": "quantise"}))
-    others = ("train.mlp", "train.textcnn", "train.sklearn")
+    others = tuple(f"train.{family}" for family in get_args(FamilyName) if family != "cnn")
     every = {name for name in leaves(config.model_dump(mode="json")) if not name.startswith(others)}
     assert every - leaves(config.key_fields()) == NEVER_IN_KEY
 
@@ -175,6 +176,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
 def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
     train = preset_config("digits").train
     assert resolve("digits", None, {"train.mlp.hidden": [5]}).train.key_fields() == train.key_fields()
+    assert resolve("digits", None, {"train.resnet.blocks": 5}).train.key_fields() == train.key_fields()
     assert resolve("digits", None, {"train.cnn.hidden": 5}).train.key_fields() != train.key_fields()
 
 
@@ -188,6 +190,7 @@ def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
         ("transforms.scaling", "none"),
         ("train.seed", 1),
         ("train.threads", 2),
+        ("train.augment.flip", True),
         ("train.epochs", 14),
         ("compress.recipes", [{"name": "int8", "passes": [{"kind": "quantise"}]}]),
         ("evaluate.margin", 0.03),

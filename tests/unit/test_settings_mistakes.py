@@ -14,6 +14,9 @@ TABLE = {
     "data": {"sources": [{"url": "rows.csv"}], "kind": "table"},
     "train": {"family": "mlp"},
 }
+REGRESSION = {"data.task": "regression", "evaluate.metric": "rmse"}
+IMAGE = {"data.kind": "image", "train.family": "resnet"}
+LSTM_STATIC = {"compress.recipes": [{"name": "a", "passes": [{"kind": "quantise", "mode": "static"}]}]}
 
 
 def mistake(preset: str | None = "digits", config: dict | None = None, **overrides: Any) -> str:
@@ -38,7 +41,7 @@ def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
     [
         ("train.epochs", 0, "greater than or equal to 1"),
         ("train.epochs", "many", "integer"),
-        ("train.family", "cnnn", "'mlp', 'cnn', 'textcnn' or 'sklearn'"),
+        ("train.family", "cnnn", "'mlp', 'cnn', 'resnet', 'textcnn', 'lstm', 'transformer' or 'sklearn'"),
         ("train.learning_rate", 11, "less than or equal to 10"),
         ("train.mlp.dropout", 1.0, "less than 1"),
         ("data.validation_share", -0.1, "greater than or equal to 0"),
@@ -118,12 +121,20 @@ def test_what_is_missing_is_named_with_its_meaning():
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"data.kind": "image", "train.family": "sklearn"}, "wanted cnn or mlp"),
-        ({"data.kind": "image", "train.family": "textcnn"}, "wanted cnn or mlp"),
-        ({"data.kind": "text"}, "wanted textcnn"),
+        ({"data.kind": "image", "train.family": "sklearn"}, "wanted cnn or resnet or mlp"),
+        ({"data.kind": "image", "train.family": "lstm"}, "wanted cnn or resnet or mlp"),
+        ({"data.kind": "text"}, "wanted textcnn or lstm or transformer"),
         ({"train.family": "cnn"}, "wanted mlp or sklearn"),
         ({"evaluate.metric": "rmse"}, "wanted accuracy, macro_f1 or log_loss"),
         ({"data.task": "regression"}, "wanted rmse"),
+        ({"train.loss": "mse"}, "train.loss is 'mse' for classification; wanted auto or cross_entropy or bce"),
+        ({**REGRESSION, "train.loss": "bce"}, "train.loss is 'bce' for regression; wanted auto or mse"),
+        ({**REGRESSION, "train.label_smoothing": 0.1}, "wanted 0, there are no labels"),
+        ({"train.family": "sklearn", "train.l2": 0.1}, "train.l2 is set for family sklearn; it is for networks"),
+        ({"train.augment.flip": True}, "train.augment.flip is set for data.kind 'table'; it is for image alone"),
+        ({**IMAGE, "train.augment.mask_bands": 3}, "it is for audio alone"),
+        ({"train.transformer.width": 30}, "width is 30 for 4 heads; wanted a multiple of 4"),
+        ({**LSTM_STATIC, "data.kind": "text", "train.family": "lstm"}, "for an lstm; wanted 'weights'"),
         ({"data.validation_share": 0.6, "data.test_share": 0.5}, "wanted less than 1"),
         ({"compress.recipes": [{"name": "a", "passes": [{"kind": "prune"}]}] * 2}, "wanted each once"),
     ],
@@ -139,6 +150,9 @@ def test_settings_that_fit_together_are_taken():
     for overrides in (
         {"train.family": "sklearn"},
         {"data.kind": "image", "train.family": "mlp"},
+        {**IMAGE, "train.augment.flip": True, "train.label_smoothing": 0.1, "train.loss": "bce"},
+        {**REGRESSION, "train.loss": "mse", "train.optimizer": "gd"},
+        {"data.kind": "text", "train.family": "transformer", "train.transformer.positions": "rotary"},
         {"data.kind": "text", "train.family": "textcnn"},
         {"data.task": "regression", "evaluate.metric": "rmse"},
     ):

@@ -21,6 +21,7 @@ class Layer(nn.Module):
 
     def __init__(self, inputs: int, hidden: int, both: bool) -> None:
         super().__init__()
+        self.hidden = hidden
         self.directions = nn.ModuleList(nn.LSTM(inputs, hidden) for _ in range(1 + both))
 
     def forward(self, h_BTF: Tensor, lengths_B: Tensor) -> Tensor:
@@ -35,7 +36,7 @@ class Layer(nn.Module):
     def _operator(self, h_BTF: Tensor, lengths_B: Tensor) -> Tensor:
         """The same as one node, ONNX's own LSTM, which ends at each text's length."""
         rows, tokens, _ = h_BTF.shape
-        hidden, count = self.directions[0].hidden_size, len(self.directions)
+        hidden, count = self.hidden, len(self.directions)
         kinds = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
         inputs, recurrent, *biases = (torch.stack([_gates(d, kind) for d in self.directions]) for kind in kinds)
         outputs_TDBH, _, _ = torch.onnx.ops.symbolic_multi_out(
@@ -103,7 +104,7 @@ def _complete(options: Options, ids_NT: np.ndarray) -> dict[str, Any]:
 
 
 def _widths(module: Any) -> dict[str, Any]:
-    hidden = [layer.directions[0].hidden_size for layer in module.layers]
+    hidden = [layer.hidden for layer in module.layers]
     return {"embedding": module.embedding.embedding_dim, "hidden": hidden}
 
 
@@ -121,7 +122,7 @@ def _prune(module: Any, rows: Tensor, share: float) -> None:
             units = strongest(scores, share, ROUND_TO)
             layer.directions[number] = _cut(direction, units, keep)
             kept.append(units + number * direction.hidden_size)
-        keep = torch.cat(kept)
+        layer.hidden, keep = len(kept[0]), torch.cat(kept)
     module.head = cut_linear(module.head, inputs=keep)
 
 

@@ -45,6 +45,7 @@ class Transformer(nn.Module):
         self.embedding = make_embedding(self.vocabulary, width)
         rotary = options["positions"] == "rotary"
         self.positions = None if rotary else nn.Parameter(torch.randn(tokens, width) * EMBEDDING_STD)
+        self.angles: Tensor | None
         self.register_buffer("angles", rotary_angles(tokens, head_width) if rotary else None, persistent=False)
         sizes = zip(options["heads"], options["feed_forward"], strict=True)
         self.blocks = nn.ModuleList(Block(width, heads, head_width, feed, dropout) for heads, feed in sizes)
