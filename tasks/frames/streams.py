@@ -235,7 +235,7 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
         return lambda name: not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
     try:
         regex = re.compile(fsspec.utils.glob_translate(pattern))
-    except ValueError as error:
+    except (ValueError, re.error) as error:
         raise ConfigError(f"data.sources.members: {pattern!r} is no glob: {error}; wanted one as '**/*.txt'") from None
     return lambda name: bool(regex.match(name))
 
