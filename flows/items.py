@@ -33,6 +33,10 @@ def read_text(path: str) -> str:
 def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any]:
     """The items in `text`. `description`: what the model says of its items, by which CSV cells become numbers."""
     if path.lower().endswith(FILES):
+        if description["kind"] not in ("image", "audio"):
+            raise ConfigError(
+                f"input {path}: found an image or a recording, wanted {description['item']}; give a JSON or CSV file"
+            )
         return [text]
     if path.lower().endswith((".csv", ".tsv", ".tab")):
         return _from_table(path, text, description)

@@ -15,7 +15,7 @@ from tasks.transforms.items import Refused
 
 NAME = "audio"
 WHOLE = 0.95  # share of the sample's recordings that are not cut, where no length is given
-LONGEST = 30.0  # seconds, where no length is given
+LONGEST = 10.0  # seconds, where no length is given
 describe = unprintable
 
 

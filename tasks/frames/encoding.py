@@ -1,5 +1,6 @@
 """Every row of every split as model inputs and targets, in NumPy files."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tasks.frames.splitting import SPLITS
 from tasks.frames.stored_rows import as_columns, columns_of, open_dataset, split_rows
 from tasks.transforms import Transforms
 
-BATCH = 2000
+BATCH_NUMBERS = 1 << 24  # bounds the memory of a batch, which holds its features more than once
 
 
 def encode(
@@ -63,8 +64,9 @@ def _array_file(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memma
 def _fill(
     transforms: Transforms, columns: tuple[Column, ...], table: pa.Table, x: np.ndarray, y: np.ndarray, start: int
 ) -> int:
-    for offset in range(0, table.num_rows, BATCH):
-        values = as_columns(table.slice(offset, BATCH), columns)
+    batch = max(1, min(2000, BATCH_NUMBERS // math.prod(transforms.input_shape)))
+    for offset in range(0, table.num_rows, batch):
+        values = as_columns(table.slice(offset, batch), columns)
         stop = start + len(values[columns[-1].name])
         x[start:stop] = transforms.features(values)
         y[start:stop] = transforms.targets(values[columns[-1].name])

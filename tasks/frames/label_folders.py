@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -10,10 +11,11 @@ import pyarrow as pa
 from tasks.frames import audio_files, image_files, text_files
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import FILE, ROW, Raw, Refusal
-from tasks.frames.streams import open_entry, read_members
+from tasks.frames.streams import Entry, open_entry, read_members
 from tasks.sections import DataSection
 from tasks.transforms.items import Refused
 
+READERS, HELD = 8, 32  # files read at once, as object stores answer slowly; and held in memory
 CONTENTS = {"text_folders": text_files, "image_folders": image_files, "audio_folders": audio_files}
 """By format: `NAME` of the feature, `decode(section, content)`, `column(section, values)`, and `describe(content)` for a refusal."""
 
@@ -52,10 +54,16 @@ def files(piece: Piece) -> Iterator[tuple[str, bytes]]:
         yield f"{archive.name}::{member}", content
 
 
-def _loose(piece: Piece) -> Iterable[tuple[str, bytes]]:
-    for entry in piece.entries:
-        with open_entry(entry) as stream:
-            yield entry.name, stream.read()
+def _loose(piece: Piece) -> Iterator[tuple[str, bytes]]:
+    with ThreadPoolExecutor(READERS) as readers:
+        for at in range(0, len(piece.entries), HELD):
+            entries = piece.entries[at : at + HELD]
+            yield from zip((entry.name for entry in entries), readers.map(_content, entries), strict=True)
+
+
+def _content(entry: Entry) -> bytes:
+    with open_entry(entry) as stream:
+        return stream.read()
 
 
 def _labels(section: DataSection) -> Callable[[str], str | None]:

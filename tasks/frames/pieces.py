@@ -9,7 +9,7 @@ from tasks.frames.sources import FOLDERS, Group
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
-FILES_AT_ONCE = 2000  # images and recordings of one shard, at most: they are larger than rows, and slower to read
+FILES_AT_ONCE = {"image_folders": 2000, "audio_folders": 500}  # of one shard, at most: they are larger than rows
 MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
 
 
@@ -37,8 +37,7 @@ class Piece:
 def plan_group(section: DataSection, group: Group) -> list[Piece]:
     """The pieces of `group`. Reads CSV, TSV and JSON lines once to find their rows; of other formats only counts."""
     if group.format in FOLDERS:
-        rows = section.shard_rows if group.format == "text_folders" else min(section.shard_rows, FILES_AT_ONCE)
-        return list(_file_pieces(group, rows))
+        return list(_file_pieces(group, min(section.shard_rows, FILES_AT_ONCE.get(group.format, section.shard_rows))))
     whole = Piece(group.format, group.split, group.entries, 0, 0)
     if group.format in MARKERS:
         return _marked(section, whole, group.entries[0])

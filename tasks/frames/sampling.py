@@ -27,5 +27,5 @@ def read_rows(store: ObjectStore, dataset_digest: str, split: str, count: int) -
 
 
 def rows_as_items(transforms: Transforms, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """The JSON items of `columns` (as `read_rows` gives them): texts, nested pixels, or objects."""
+    """The JSON items of `columns` (as `read_rows` gives them): texts, nested pixels, files in base64, or objects."""
     return transforms.items(columns)

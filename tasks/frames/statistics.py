@@ -81,7 +81,7 @@ class Summary:
         if self.column.type == "image":
             return self._intensities(arrays(values))
         if self.column.type == "audio":
-            return np.sqrt(np.square(arrays(values) / MAXIMUM).mean(axis=1))
+            return np.array([np.sqrt(np.square(row / MAXIMUM).mean()) for row in arrays(values)])
         return values.cast(pa.float64(), safe=False).to_numpy()
 
     def _intensities(self, x_BP: np.ndarray) -> np.ndarray:

@@ -219,9 +219,7 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
     try:
         regex = re.compile(fsspec.utils.glob_translate(pattern))
     except (ValueError, re.error) as error:
-        raise ConfigError(
-            f"data.sources.members: {pattern!r} is no glob ({error}); correct it, as in '**/train/*.txt'"
-        ) from None
+        raise ConfigError(f"data.sources.members: {pattern!r} is no glob: {error}; wanted one as '**/*.txt'") from None
     return lambda name: bool(regex.match(name))
 
 

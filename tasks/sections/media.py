@@ -34,7 +34,8 @@ class AudioOptions(Section):
     )
     seconds: Annotated[float, Field(ge=0, le=600)] = Field(
         default=0,
-        description="Recordings are cut, or filled with silence, to this length; 0: nineteen in twenty of the sample are not cut",
+        description="Recordings are cut, or filled with silence, to this length; 0: so long that nineteen in twenty of the sample are not "
+        "cut, ten at most",
     )
 
 

@@ -12,7 +12,19 @@ from storage.errors import CorruptArtifact, ProcessFailed
 from tasks.inference.predictor import Predictor
 from tasks.service.smoke import smoke_test
 
-ABSENT = ["torch", "pandas", "prefect", "dask", "distributed", "scipy", "sklearn", "onnx", "fastapi", "matplotlib"]
+ABSENT = [
+    "torch",
+    "pandas",
+    "prefect",
+    "dask",
+    "distributed",
+    "scipy",
+    "sklearn",
+    "onnx",
+    "fastapi",
+    "matplotlib",
+    "PIL",
+]
 SCRIPT = """
 import json, sys
 from pathlib import Path

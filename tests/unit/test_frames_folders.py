@@ -81,6 +81,17 @@ def test_images_are_read_from_folders_and_archives_and_bad_ones_refused(tmp_path
     assert not wide[0].any()
 
 
+def test_images_are_read_from_a_remote_folder_in_their_order(tmp_path: Path):
+    import fsspec
+
+    names = [f"a/{number:03d}.png" for number in range(70)]
+    for number, name in enumerate(names):
+        with fsspec.open(f"memory://pictures/{name}", "wb") as file:
+            file.write(picture((1, 1), number, mode="L"))  # pyright: ignore[reportAttributeAccessIssue]
+    _, rows, _ = read(section(tmp_path, "image", {"url": "memory://pictures/**/*.png"}))
+    assert [(row["_file"], row["image"]) for row in rows] == [(name, [number]) for number, name in enumerate(names)]
+
+
 def test_size_and_channels_are_as_told_and_a_large_common_size_is_scaled_down(tmp_path: Path):
     lay_out(tmp_path, {f"a/{i}.png": picture((256, 128), 9, mode="L") for i in range(3)})
     settled, rows, _ = read(section(tmp_path, "image"))

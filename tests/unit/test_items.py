@@ -131,6 +131,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
         read_text(str(tmp_path))
 
 
+def test_an_image_or_a_recording_is_one_item_its_bytes_in_base64(tmp_path: Path):
+    (tmp_path / "photo.PNG").write_bytes(b"\x89PNG\xff\x00")
+    path = str(tmp_path / "photo.PNG")
+    assert read_items(path, read_text(path), {**DESCRIPTION, "kind": "image"}) == ["iVBOR/8A"]
+    assert "photo.PNG: found an image or a recording, wanted an object with the columns" in fault(path, read_text(path))
+
+
 def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("[1]"))
     assert read_text("-") == "[1]"

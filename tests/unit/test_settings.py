@@ -54,8 +54,15 @@ def test_an_example_config_is_whole_and_valid(path: Path):
     assert resolve(config=load_config(str(path))).name == path.stem
 
 
-def test_there_are_example_configs_for_reviews_and_adult():
-    assert {"adult", "imdb"} <= {path.stem for path in EXAMPLES}
+def test_there_are_example_configs_for_every_kind_of_data():
+    named = {"adult", "california_housing", "chnsenticorp", "fashion_mnist", "fsdd", "imdb"}
+    assert named <= {path.stem for path in EXAMPLES}
+    assert {resolve(config=load_config(str(path))).data.kind for path in EXAMPLES} == {
+        "table",
+        "text",
+        "image",
+        "audio",
+    }
 
 
 def test_one_nested_value_is_changed_and_the_rest_is_kept():
