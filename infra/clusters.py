@@ -8,6 +8,7 @@ from typing import Any
 import dask.config
 from distributed import Client, LocalCluster
 
+from infra.telling import telling
 from storage.errors import ConfigError, WorkerLost
 from storage.root import work_folder
 
@@ -31,7 +32,7 @@ def open_cluster(section: Any, on_event: OnEvent | None = None) -> Iterator[Clie
         "distributed.nanny.pre-spawn-environ": ONE_THREAD,
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     }
-    with dask.config.set(settings), opener(section) as client:
+    with dask.config.set(settings), opener(section) as client, telling(client):
         if on_event:
             workers = len(client.scheduler_info(n_workers=-1)["workers"])
             on_event({"event": "cluster", "cluster": section.address, "workers": workers})

@@ -8,10 +8,13 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from storage.clouds import settings_mark
 from storage.engines import Engine, Location, build_engine, locate
@@ -68,6 +71,18 @@ class ObjectStore:
                 return obstore.head(self._engine, key)["size"]
         except NotFound:
             return None
+
+    def written(self, key: str) -> datetime:
+        """When an object was written, by the store's own clock; `NotFound`."""
+        with translated(self.url, _checked(key)):
+            return obstore.head(self._engine, key)["last_modified"]
+
+    def signed_url(self, key: str, method: Literal["GET", "HEAD"], seconds: int) -> str:
+        """A URL with which anybody may ask for an object for so long; empty where the store is a folder or in memory."""
+        if not isinstance(self._engine, S3Store | GCSStore | AzureStore):
+            return ""
+        with translated(self.url, _checked(key)):
+            return obstore.sign(self._engine, method, key, timedelta(seconds=seconds))
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below the folder `prefix` (empty: all) with their sizes in bytes, sorted by key."""
@@ -130,6 +145,12 @@ def open_store(url: str) -> ObjectStore:
             probe(store)
             _opened[mark] = store
         return _opened[mark]
+
+
+def unproved_store(url: str) -> ObjectStore:
+    """The store at `url` as it is, for finding out what it can do; never for work."""
+    location = locate(url)
+    return ObjectStore(location, build_engine(location))
 
 
 def _refuse_after_fork(url: str) -> None:
