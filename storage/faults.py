@@ -4,14 +4,19 @@ Secrets stay out: of a server's answer only its status and its error code are re
 """
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
 from storage.clouds import CLOUDS
 from storage.errors import ConfigError, MillraceError, NotFound, StorageUnavailable
 
+Answer = TypeVar("Answer")
+_PAUSES = (0.1, 0.3, 1.0)
+_RETRIED = re.compile(r"after \d+ retries")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _SYSTEM = re.compile(r"([^:\n]*) \(os error (\d+)\)")
@@ -32,6 +37,23 @@ def translated(url: str, key: str) -> Iterator[None]:
         raise
     except (BaseError, OSError, ValueError) as error:
         raise meaning(error, url, key) from error
+
+
+def insisted(url: str, key: str, act: Callable[[], Answer]) -> Answer:
+    """What `act` gives, tried again where a connection broke and obstore left it at that; errors as by `translated`.
+
+    obstore tries most requests again by itself, and no others: it cannot know that ours may all be repeated.
+    """
+    for pause_seconds in _PAUSES:
+        try:
+            with translated(url, key):
+                return act()
+        except StorageUnavailable as error:
+            if _RETRIED.search(str(error.__cause__)):
+                raise
+            time.sleep(pause_seconds)
+    with translated(url, key):
+        return act()
 
 
 def meaning(error: Exception, url: str, key: str) -> MillraceError:
