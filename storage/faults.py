@@ -19,6 +19,7 @@ _PAUSES = (0.1, 0.3, 1.0)
 _RETRIED = re.compile(r"after \d+ retries")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _SYSTEM = re.compile(r"([^:\n]*) \(os error (\d+)\)")
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _DENIED = {"401", "403"}
@@ -70,6 +71,11 @@ def meaning(error: Exception, url: str, key: str) -> MillraceError:
         return _denied(url, key, code or status)
     if system := _SYSTEM.search(text):
         return ConfigError(f"store {url}: cannot use {key}: {system[1].strip()}; free or repair that folder, run again")
+    if cloud and (untrusted := _found(_CERTIFICATE, text)):
+        return ConfigError(
+            f"store {url}: the server's certificate is not trusted ({untrusted}); name a PEM file of who signed it as "
+            f"storage.ca_file or {cloud.ca_file}, or correct {cloud.endpoint}"
+        )
     if status.startswith("4") and status not in _PASSING:
         return ConfigError(
             f"store {url}: {key} was refused with status {status} {code}; check bucket, region, endpoint"
