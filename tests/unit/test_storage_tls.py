@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 from storage.errors import ConfigError
 from storage.objects import open_store
 from storage.surroundings import surrounded, variables
+from tasks.frames import filesystems
 from tasks.frames.sources import find_groups
 from tasks.sections import DataSection, StorageSection
 
@@ -54,7 +55,9 @@ def test_with_its_authority_named_the_store_and_its_sources_are_reached(certific
     assert [entry.name for group in found for entry in group.entries] == ["a.csv"]
 
 
-def test_a_server_that_nobody_vouches_for_is_not_asked(tls_server: FaultProxy):
+def test_a_server_that_nobody_vouches_for_is_not_asked(tls_server: FaultProxy, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(filesystems, "BOTOCORE_TRIES", 1)
+    monkeypatch.setattr(filesystems, "S3_TRIES", 1)
     asked = len(tls_server.seen)
     with surrounded(variables(URL, endpoint=tls_server.url)):
         with pytest.raises(ConfigError, match=r"not trusted \(UnknownIssuer\); name a PEM file .*storage\.ca_file"):
