@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_registry(commands)
     _add_serving(commands)
+    _add_storage(commands)
     verify = _command(commands, "verify", "check every stored byte against its digest")
     verify.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return top
@@ -103,16 +104,33 @@ def _add_serving(commands) -> None:
     serve.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
 
 
+def _add_storage(commands) -> None:
+    storage = commands.add_parser(
+        "storage", help="find out what a store can do", description="Find out what a store can do."
+    )
+    check = storage.add_subparsers(dest="about", required=True, metavar="COMMAND").add_parser(
+        "check", help="try it: reads, writes, commits, speed, clock, encryption", description="Try a store."
+    )
+    check.add_argument(
+        "storage", metavar="URL", nargs="?", default="", help="default: what --config says, or .millrace/store"
+    )
+    check.add_argument("--config", metavar="FILE", help="a run's YAML file, whose storage section counts here")
+    check.add_argument("--large-mb", type=int, default=32, metavar="N", help="size of the large object (default: 32)")
+    check.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
 def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.command == "run":
         from flows.cli_run import run_pipeline
 
         return run_pipeline(arguments)
-    from flows import cli_models
+    from flows import cli_models, cli_storage
 
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is
     os.environ.setdefault("XDG_CACHE_HOME", str(data_root() / "cache"))
     with surrounded(_storage_settings(arguments)):
+        if arguments.command == "storage":
+            return cli_storage.check(arguments)
         return getattr(cli_models, arguments.command)(arguments)
 
 

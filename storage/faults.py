@@ -4,16 +4,22 @@ Secrets stay out: of a server's answer only its status and its error code are re
 """
 
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
 from storage.clouds import CLOUDS
 from storage.errors import ConfigError, MillraceError, NotFound, StorageUnavailable
 
+Answer = TypeVar("Answer")
+_PAUSES = (0.1, 0.3, 1.0)
+_RETRIED = re.compile(r"after \d+ retries")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
+_CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _SYSTEM = re.compile(r"([^:\n]*) \(os error (\d+)\)")
 _NO_BUCKET = {"NoSuchBucket", "ContainerNotFound"}
 _DENIED = {"401", "403"}
@@ -34,6 +40,23 @@ def translated(url: str, key: str) -> Iterator[None]:
         raise meaning(error, url, key) from error
 
 
+def insisted(url: str, key: str, act: Callable[[], Answer]) -> Answer:
+    """What `act` gives, tried again where a connection broke and obstore left it at that; errors as by `translated`.
+
+    obstore tries most requests again by itself, and no others: it cannot know that ours may all be repeated.
+    """
+    for pause_seconds in _PAUSES:
+        try:
+            with translated(url, key):
+                return act()
+        except StorageUnavailable as error:
+            if _RETRIED.search(str(error.__cause__)):
+                raise
+            time.sleep(pause_seconds)
+    with translated(url, key):
+        return act()
+
+
 def meaning(error: Exception, url: str, key: str) -> MillraceError:
     """This project's error for an object store's `error`."""
     text = str(error)
@@ -48,6 +71,11 @@ def meaning(error: Exception, url: str, key: str) -> MillraceError:
         return _denied(url, key, code or status)
     if system := _SYSTEM.search(text):
         return ConfigError(f"store {url}: cannot use {key}: {system[1].strip()}; free or repair that folder, run again")
+    if cloud and (untrusted := _found(_CERTIFICATE, text)):
+        return ConfigError(
+            f"store {url}: the server's certificate is not trusted ({untrusted}); name a PEM file of who signed it as "
+            f"storage.ca_file or {cloud.ca_file}, or correct {cloud.endpoint}"
+        )
     if status.startswith("4") and status not in _PASSING:
         return ConfigError(
             f"store {url}: {key} was refused with status {status} {code}; check bucket, region, endpoint"

@@ -4,19 +4,24 @@ Values are never changed in place. A commit is `put_if_absent`: of several write
 Stores that do not keep this promise are refused when they are opened.
 """
 
+import builtins
 import os
 import re
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
+from obstore.store import AzureStore, GCSStore, S3Store
 
 from storage.clouds import settings_mark
 from storage.engines import Engine, Location, build_engine, locate
 from storage.errors import ConfigError, NotFound
-from storage.faults import translated
+from storage.faults import insisted, translated
 from storage.probing import probe
 
 _KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -36,24 +41,22 @@ class ObjectStore:
 
     def put(self, key: str, data: bytes | Path) -> None:
         """Write an object whole or not at all; what was there is replaced. On local disk it has reached the disk."""
-        with translated(self.url, _checked(key)):
-            obstore.put(self._engine, key, data)
-            self._settle(key)
+        insisted(self.url, _checked(key), lambda: obstore.put(self._engine, key, data))
+        self._settle(key)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """Create an object; False if there is one with other content. Identical content is our own earlier try: True."""
-        with translated(self.url, _checked(key)):
-            try:
-                obstore.put(self._engine, key, data, mode="create", use_multipart=False)
-            except AlreadyExistsError:
-                return self.get(key) == data
-            self._settle(key)
+        try:
+            create = partial(obstore.put, mode="create", use_multipart=False)
+            insisted(self.url, _checked(key), lambda: create(self._engine, key, data))
+        except AlreadyExistsError:
+            return self.get(key) == data
+        self._settle(key)
         return True
 
     def get(self, key: str) -> bytes:
         """An object's content; `NotFound`."""
-        with translated(self.url, _checked(key)):
-            return obstore.get(self._engine, key).bytes().to_bytes()
+        return insisted(self.url, _checked(key), lambda: obstore.get(self._engine, key).bytes().to_bytes())
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """An object's content piece by piece, for what should not be held in memory; `NotFound`."""
@@ -64,25 +67,35 @@ class ObjectStore:
     def size(self, key: str) -> int | None:
         """An object's size in bytes; None if there is none."""
         try:
-            with translated(self.url, _checked(key)):
-                return obstore.head(self._engine, key)["size"]
+            return insisted(self.url, _checked(key), lambda: obstore.head(self._engine, key)["size"])
         except NotFound:
             return None
+
+    def written(self, key: str) -> datetime:
+        """When an object was written, by the store's own clock; `NotFound`."""
+        return insisted(self.url, _checked(key), lambda: obstore.head(self._engine, key)["last_modified"])
+
+    def signed_url(self, key: str, method: Literal["GET", "HEAD"], seconds: int) -> str:
+        """A URL with which anybody may ask for an object for so long; empty where the store is a folder or in memory."""
+        if not isinstance(self._engine, S3Store | GCSStore | AzureStore):
+            return ""
+        with translated(self.url, _checked(key)):
+            return obstore.sign(self._engine, method, key, timedelta(seconds=seconds))
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below the folder `prefix` (empty: all) with their sizes in bytes, sorted by key."""
         folder = prefix.rstrip("/")
-        with translated(self.url, _checked(folder) if folder else "the listing"):
-            found = [
-                (item["path"], item["size"]) for page in obstore.list(self._engine, folder or None) for item in page
-            ]
-        yield from sorted(found)
+        named = _checked(folder) if folder else "the listing"
+        yield from insisted(self.url, named, lambda: self._listed(folder))
+
+    def _listed(self, folder: str) -> builtins.list[tuple[str, int]]:
+        pages = obstore.list(self._engine, folder or None)
+        return sorted((item["path"], item["size"]) for page in pages for item in page)
 
     def delete(self, key: str) -> None:
         """Remove an object; no error if there is none."""
         try:
-            with translated(self.url, _checked(key)):
-                obstore.delete(self._engine, key)
+            insisted(self.url, _checked(key), lambda: obstore.delete(self._engine, key))
         except NotFound:
             return
 
@@ -100,12 +113,13 @@ class ObjectStore:
         if self._folder is None:
             return
         path = self._folder / key
-        for target in (path, path.parent):
-            descriptor = os.open(target, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        with translated(self.url, key):
+            for target in (path, path.parent):
+                descriptor = os.open(target, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
 
 _opened: dict[tuple[str, int], ObjectStore] = {}
@@ -130,6 +144,12 @@ def open_store(url: str) -> ObjectStore:
             probe(store)
             _opened[mark] = store
         return _opened[mark]
+
+
+def unproved_store(url: str) -> ObjectStore:
+    """The store at `url` as it is, for finding out what it can do; never for work."""
+    location = locate(url)
+    return ObjectStore(location, build_engine(location))
 
 
 def _refuse_after_fork(url: str) -> None:

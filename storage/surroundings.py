@@ -13,6 +13,7 @@ from storage.engines import locate
 from storage.errors import ConfigError
 
 ENCRYPTIONS = {"sse-s3": "AES256", "sse-kms": "aws:kms", "sse-c": "sse-c"}
+SSE_C_KEY = "AWS_SSE_CUSTOMER_KEY_BASE64"  # a secret: in the environment only
 _told: dict[str, str] = {}
 
 
@@ -42,7 +43,9 @@ def variables(
 
 @contextmanager
 def surrounded(told: Mapping[str, str]) -> Iterator[None]:
-    """This process, and those that it starts, live with the variables `told`; afterwards it is as before."""
+    """This process, and those that it starts, live with the variables `told`; afterwards it is as before. ConfigError without SSE-C's key."""
+    if told.get("AWS_SERVER_SIDE_ENCRYPTION") == "sse-c" and not os.environ.get(SSE_C_KEY):
+        raise ConfigError(f"storage.encryption is 'sse-c'; set {SSE_C_KEY} to its key, the Base64 of 32 bytes")
     before = {name: os.environ.get(name) for name in told}
     told_before = dict(_told)
     _told.update(told)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from commands import COMMAND, Ended, environment, free_port, wait_for
+from real_s3 import pytest_terminal_summary, real_s3, s3_server
+
+__all__ = ["pytest_terminal_summary", "real_s3", "s3_server"]  # pytest finds them here
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""An S3 look-alike over real HTTP that misbehaves as told: it can refuse, forget conditions, or lose its answers."""
+"""An S3 look-alike over real HTTP that misbehaves as told: it can refuse, forget conditions, or lose its answers.
+
+Google Cloud Storage's XML interface is so much like S3's that it passes for that as well.
+"""
 
 import re
 import threading
@@ -45,7 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(403, _error("AccessDenied"))
         with self.server.lock:
             exists = self.path in self.server.objects
-            if exists and self.server.conditions and self.headers.get("If-None-Match") == "*":
+            create = self.headers.get("If-None-Match") == "*" or self.headers.get("x-goog-if-generation-match") == "0"
+            if exists and self.server.conditions and create:
                 return self._answer(412, _error("PreconditionFailed"))
             self.server.objects[self.path] = content
             if self.server.lost_answers:
@@ -74,6 +78,11 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.objects.pop(f"/bucket/{key}", None)
             deleted = "".join(f"<Deleted><Key>{key}</Key></Deleted>" for key in keys)
             self._answer(200, f"<DeleteResult>{deleted}</DeleteResult>".encode())
+
+    def do_DELETE(self) -> None:
+        if not self._refused():
+            self.server.objects.pop(self.path, None)
+            self._answer(204, b"")
 
     def _refused(self) -> bool:
         self.server.requests += 1

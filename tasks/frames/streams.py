@@ -46,6 +46,7 @@ DAMAGED = (
 )
 IN_MEMORY_BYTES = 8 << 20  # a file from an HTTP server is held in memory up to this size, and on disk above it
 CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
+UNTRUSTED = {"SSLError", "SSLCertVerificationError", "ClientConnectorCertificateError"}
 UNANSWERED = {"ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError", "TimeoutError"}
 PASSING = {errno.EBUSY, errno.EIO, errno.EAGAIN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ESTALE}
 PASSING_STATUS = {408, 425, 429}
@@ -181,6 +182,11 @@ def _meaning(name: str, error: BaseException) -> MillraceError:
     if kinds & CREDENTIALS:
         return ConfigError(
             f"{name}: found no credentials ({found}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
+    if kinds & UNTRUSTED:
+        return ConfigError(
+            f"{name}: the server's certificate is not trusted ({found[:120]}); name a PEM file of who signed it as "
+            "storage.ca_file, or in AWS_CA_BUNDLE or SSL_CERT_FILE"
         )
     if kinds & UNANSWERED or isinstance(error, socket.gaierror) or getattr(error, "errno", None) in PASSING:
         return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")

@@ -2,7 +2,6 @@
 
 import bz2
 import os
-import sys
 import tempfile
 import threading
 import time
@@ -205,16 +204,6 @@ def test_parquet_is_read_from_its_end_over_http(web: Web):
 def test_an_unknown_protocol_is_named(tmp_path: Path):
     assert "foo://x/y.csv: cannot be opened (Protocol not known: foo); use" in fault(ConfigError, "foo://x/y.csv")
     assert "github://x/y.csv: cannot be opened" in fault(ConfigError, "github://x/y.csv")
-
-
-@pytest.mark.parametrize(("scheme", "library", "extra"), [("gs", "gcsfs", "gcs"), ("abfs", "adlfs", "azure")])
-def test_a_cloud_whose_library_is_not_here_says_which_extra_has_it(
-    scheme: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setitem(sys.modules, library, None)  # as where the extra is not installed
-    said = fault(ConfigError, f"{scheme}://x/y.csv")
-    assert f"needs {library}, which is not here" in said
-    assert f"pip install 'millrace[{extra}]'" in said
 
 
 def test_missing_credentials_are_named_with_the_settings_that_give_them(monkeypatch: pytest.MonkeyPatch):
