@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from commands import environment, gone, wait_for
 
+from flows.settings import resolve
 from infra.clusters import GIB, open_cluster, size
-from storage.errors import ConfigError, WorkerLost
+from storage.errors import ConfigError
 from tasks.sections import ClusterSection
 
 
@@ -33,15 +34,25 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
     wait_for(lambda: all(map(gone, pids)), "the workers' end")
 
 
-def test_an_address_where_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("infra.clusters.CONNECT_SECONDS", 1)
-    with pytest.raises(WorkerLost, match=r"127\.0\.0\.1:9"), open_cluster(ClusterSection(address="tcp://127.0.0.1:9")):
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tcp://127.0.0.1:9", r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 .*start it"),
+        ("tcp://no-such-host.invalid:8786", "no Dask scheduler answers"),
+        ("tcp://127.0.0.1:x", "is no scheduler's address"),
+        ("xyz://127.0.0.1:1", "unknown address scheme 'xyz'"),
+        ("loacl", "wanted local, cuda, kubernetes"),
+    ],
+)
+def test_an_address_where_nothing_answers_is_named(address: str, message: str):
+    with pytest.raises(ConfigError, match=message), open_cluster(ClusterSection(address=address)):
         pass
-    with (
-        pytest.raises(ConfigError, match="wanted local, cuda, kubernetes"),
-        open_cluster(ClusterSection(address="loacl")),
-    ):
-        pass
+
+
+def test_a_key_itself_is_no_setting_and_is_not_repeated():
+    with pytest.raises(ConfigError, match=r"cluster\.tls_key: .*wanted the path of a file") as found:
+        resolve("digits", None, {"cluster.tls_key": "-----BEGIN PRIVATE KEY-----\nMC4CAQ"})
+    assert "MC4CAQ" not in str(found.value)
 
 
 @pytest.mark.parametrize("address", ["cuda", "kubernetes"])
