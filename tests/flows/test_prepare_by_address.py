@@ -150,7 +150,7 @@ def other_code(tmp_path: Path) -> str:
 def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, other_code: str):
     for before, message in {
         "sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
-        OTHER_VERSION.format("pandas"): r"has pandas 0\.1, wanted \d.* as here",
+        OTHER_VERSION.format("pyarrow"): r"has pyarrow 0\.1, wanted \d.* as here",
         OTHER_VERSION.format("distributed"): r"has distributed 0\.1, wanted",
         other_code: "has other code of Millrace than this run",
     }.items():

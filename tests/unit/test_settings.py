@@ -25,6 +25,13 @@ NEVER_IN_KEY = {
     "cluster.address",
     "cluster.workers",
     "cluster.memory_gib",
+    "cluster.tls_ca",
+    "cluster.tls_cert",
+    "cluster.tls_key",
+    "cluster.image",
+    "cluster.namespace",
+    "cluster.cpus",
+    "cluster.secret",
 }
 
 
