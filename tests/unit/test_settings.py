@@ -157,7 +157,12 @@ def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
 
 @pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
 def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
-    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda"}.get(field, 7)
+    words = dict.fromkeys(
+        (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
+    )
+    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda", **words}.get(
+        field, 7
+    )
     assert resolve("digits", None, {field: value}).key_fields() == preset_config("digits").key_fields()
 
 
