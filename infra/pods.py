@@ -30,6 +30,7 @@ def pods(section: Any) -> Iterator[Any]:
             quiet=True,
         )
     except Exception as error:  # every client library below raises its own
+        operator.KubeCluster._instances.clear()  # or it would be closed at exit, with a traceback; the operator removes an idle one
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         raise ConfigError(
             f"cluster.address is 'kubernetes', and no cluster could be made ({reason}); check `kubectl config current-context`, and that the "
