@@ -73,7 +73,8 @@ def _cuda(section: Any, report: OnEvent, work: Work | None) -> Iterator[Client]:
         )
     if not has_cuda():
         raise ConfigError("cluster.address is 'cuda', and nvidia-smi lists no GPU here; use 'local'")
-    with _helper({"kind": "cuda"}) as client:
+    memory = math.floor(section.memory_gib * GIB) or "auto"
+    with _helper({"kind": "cuda", "workers": section.workers or None, "memory_bytes": memory}) as client:
         yield client
 
 

@@ -14,6 +14,7 @@ from commands import environment, gone, wait_for
 
 from flows.settings import resolve
 from infra.clusters import GIB, open_cluster, size
+from infra.machine import has_cuda
 from storage.errors import ConfigError
 from tasks.sections import ClusterSection
 
@@ -124,3 +125,27 @@ def test_a_cluster_is_sized_to_the_machine_unless_it_is_told(monkeypatch: pytest
     assert size(ClusterSection(workers=2, memory_gib=100)) == (2, 100 * GIB)
     monkeypatch.setattr("infra.clusters.memory_bytes", lambda: GIB)
     assert size(ClusterSection()) == (1, 0.75 * GIB)
+
+
+def test_without_a_gpu_cuda_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    if has_cuda():
+        pytest.skip("there is a GPU here")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with (
+        pytest.raises(ConfigError, match="lists no GPU here; use 'local'"),
+        open_cluster(ClusterSection(address="cuda")),
+    ):
+        pass
+
+
+def test_a_cluster_of_gpus_has_a_worker_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if not has_cuda():
+        pytest.skip("no GPU here: nvidia-smi lists none")
+    pytest.importorskip("dask_cuda", reason="needs dask-cuda: pip install 'millrace[gpu]'")
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path))
+    gpus = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.count("GPU ")
+    with open_cluster(ClusterSection(address="cuda")) as client:
+        first = {devices.split(",")[0] for devices in client.run(os.environ.get, "CUDA_VISIBLE_DEVICES").values()}
+        sums = client.run(eval, "__import__('torch').ones(2, 3, device='cuda').sum().item()")
+    assert len(first) == len(sums) == gpus
+    assert set(sums.values()) == {6.0}
