@@ -3,23 +3,27 @@
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import dask.config
 from distributed import Client
 
+from infra.agreement import Work, check_agreement
 from infra.launcher import beside
 from infra.machine import has_cuda, memory_bytes, processors
-from storage.errors import ConfigError, ProcessFailed, WorkerLost
+from infra.pods import pods
+from infra.schedulers import CONNECT_SECONDS, connect
+from infra.telling import telling
+from storage.errors import ConfigError, ProcessFailed
 from storage.root import scratch_folder, work_folder
 
 OnEvent = Callable[[dict[str, Any]], None]
-CONNECT_SECONDS = 10
 GIB = 1 << 30
 WORKERS_SHARE = 0.75  # of the memory; the rest is for the run itself and its trainer
 LEAST_GIB = 1.0  # what a worker needs with its libraries loaded and one shard at hand
+WORKER_SECONDS = 60  # for the first worker to join, where the cluster is not ours
 WORKER_ENVIRONMENT = {
     **dict.fromkeys(
         ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
@@ -29,21 +33,21 @@ WORKER_ENVIRONMENT = {
 
 
 @contextmanager
-def open_cluster(section: Any, on_event: OnEvent | None = None, modules: Sequence[str] = ()) -> Iterator[Client]:
-    """A client of the cluster that `section` asks for (`address`, `workers`, `memory_gib`); what was started here ends with it.
+def open_cluster(section: Any, on_event: OnEvent | None = None, work: Work | None = None) -> Iterator[Client]:
+    """A client of the cluster that `section` asks for; what was started here ends with it, or with this process.
 
-    `on_event` hears of the cluster's start; `modules` are those that the work will need, for workers that can load them beforehand.
-    ConfigError when the cluster cannot exist here; WorkerLost when it does not answer.
+    `on_event` hears of the cluster's start; `work` says what it is for: workers here load it beforehand, those elsewhere are compared
+    with this process. ConfigError when the cluster cannot exist or cannot do the work; WorkerLost when it answers no more.
     """
     openers = {"local": _local, "cuda": _cuda, "kubernetes": _kubernetes}
     opener = openers.get(section.address, _address)
+    report = on_event or (lambda event: None)
     with (
         dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s"}),
-        opener(section, modules) as client,
+        opener(section, report, work) as client,
     ):
-        if on_event:
-            workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            on_event({"event": "cluster", "cluster": section.address, "workers": workers})
+        workers = len(client.scheduler_info(n_workers=-1)["workers"])
+        report({"event": "cluster", "cluster": section.address, "workers": workers})
         yield client
 
 
@@ -55,22 +59,57 @@ def size(section: Any) -> tuple[int, int]:
 
 
 @contextmanager
-def _local(section: Any, modules: Sequence[str]) -> Iterator[Client]:
+def _local(section: Any, report: OnEvent, work: Work | None) -> Iterator[Client]:
     workers, limit = size(section)
-    with _helper({"kind": "local", "workers": workers, "memory_bytes": limit, "preload": list(modules)}) as client:
+    order = {"kind": "local", "workers": workers, "memory_bytes": limit, "preload": [work.code] if work else []}
+    with _helper(order) as client:
         yield client
 
 
 @contextmanager
-def _cuda(section: Any, modules: Sequence[str]) -> Iterator[Client]:
+def _cuda(section: Any, report: OnEvent, work: Work | None) -> Iterator[Client]:
     if importlib.util.find_spec("dask_cuda") is None:
         raise ConfigError(
             "cluster.address is 'cuda', and dask-cuda is absent; pip install 'millrace[gpu]', or use 'local'"
         )
     if not has_cuda():
         raise ConfigError("cluster.address is 'cuda', and nvidia-smi lists no GPU here; use 'local'")
-    with _helper({"kind": "cuda"}) as client:
+    memory = math.floor(section.memory_gib * GIB) or "auto"
+    with _helper({"kind": "cuda", "workers": section.workers or None, "memory_bytes": memory}) as client:
         yield client
+
+
+@contextmanager
+def _kubernetes(section: Any, report: OnEvent, work: Work | None) -> Iterator[Client]:
+    with pods(section) as cluster, Client(cluster) as client, telling(client):
+        _check(client, report, work)
+        yield client
+
+
+@contextmanager
+def _address(section: Any, report: OnEvent, work: Work | None) -> Iterator[Client]:
+    if ":" not in section.address:
+        raise ConfigError(
+            f"cluster.address: found {section.address!r}, wanted local, cuda, kubernetes, or a scheduler's address such as tcp://host:8786"
+        )
+    with connect(section) as client, telling(client):
+        _check(client, report, work)
+        yield client
+
+
+def _check(client: Client, report: OnEvent, work: Work | None) -> None:
+    """Wait for a worker, and hold all that are there to what this process has."""
+    address = client.scheduler.address  # pyright: ignore[reportOptionalMemberAccess]
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        report({"event": "no worker yet", "scheduler": address})
+    try:
+        client.submit(abs, -1, pure=False).result(timeout=WORKER_SECONDS)  # also where workers come only for work
+    except TimeoutError:
+        raise ConfigError(
+            f"cluster.address: no worker has joined {address} within {WORKER_SECONDS} s; start some with `dask worker {address}`"
+        ) from None
+    if work:
+        check_agreement(client, work)
 
 
 @contextmanager
@@ -90,44 +129,3 @@ def _helper(order: dict[str, Any]) -> Iterator[Client]:
             ) from error
         with Client(address) as client:
             yield client
-
-
-@contextmanager
-def _kubernetes(section: Any, modules: Sequence[str]) -> Iterator[Client]:
-    """Workers as pods, made by the Dask operator of the current Kubernetes context."""
-    try:
-        from dask_kubernetes.operator import KubeCluster  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise ConfigError(
-            f"cluster.address is 'kubernetes', and dask-kubernetes cannot be imported ({error}); pip install 'millrace[kubernetes]'"
-        ) from error
-    memory = f"{section.memory_gib:g}Gi"
-    try:
-        cluster = KubeCluster(name="millrace", n_workers=section.workers, resources={"limits": {"memory": memory}})
-    except Exception as error:  # every client library below raises its own
-        raise ConfigError(
-            f"cluster.address is 'kubernetes', and no cluster could be made ({error}); check kubectl's context"
-        ) from error
-    with cluster, Client(cluster) as client:
-        yield client
-
-
-@contextmanager
-def _address(section: Any, modules: Sequence[str]) -> Iterator[Client]:
-    """A scheduler somebody else runs; it stays."""
-    if ":" not in section.address:
-        raise ConfigError(
-            f"cluster.address: found {section.address!r}, wanted local, cuda, kubernetes, or a scheduler's address such as tcp://host:8786"
-        )
-    try:
-        client = Client(section.address, timeout=CONNECT_SECONDS)
-    except ValueError as error:
-        raise ConfigError(
-            f"cluster.address: found {section.address!r}, which is no scheduler's address ({error})"
-        ) from error
-    except (OSError, TimeoutError) as error:
-        raise WorkerLost(
-            f"cluster.address: no scheduler answers at {section.address} ({error}); start it, or use 'local'"
-        ) from error
-    with client:
-        yield client

@@ -12,7 +12,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -75,10 +74,19 @@ def beside(
             start_new_session=True,
         )
     sweeper = _sweeper(process)
+
+    def answer() -> dict[str, Any]:
+        event = _next_event(process)
+        if event is not None:
+            return event
+        sweeper.join()
+        _judge(" ".join(_shown(argv)), process.wait(), _last_line(log, start), log)
+        raise ProcessFailed(f"process {' '.join(_shown(argv))} ended before it answered. Log: {log}")
+
     try:
         with suppress(BrokenPipeError):  # it has ended already: the first answer will say why
             _tell(process, order)
-        yield partial(_answer, process, sweeper, argv, partial(_last_line, log, start), log)
+        yield answer
     finally:
         _dismiss(process, sweeper)
 
@@ -96,23 +104,14 @@ def _tell(process: subprocess.Popen[bytes], order: Mapping[str, Any]) -> None:
         process.stdin.flush()
 
 
-def _answer(
-    process: subprocess.Popen[bytes],
-    sweeper: threading.Thread,
-    argv: Sequence[str],
-    last_line: Callable[[], str],
-    log: Path,
-) -> dict[str, Any]:
+def _next_event(process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
     for line in process.stdout or ():
         event = _parsed(line)
-        if event is not None and "error" not in event:
-            return event
-        if event is not None:
+        if event is not None and "error" in event:
             raise ProcessFailed(str(event["error"]))
-    sweeper.join()
-    name = " ".join(_shown(argv))
-    _judge(name, process.wait(), last_line(), log)
-    raise ProcessFailed(f"process {name} ended before it answered. Log: {log}")
+        if event is not None:
+            return event
+    return None
 
 
 def _dismiss(process: subprocess.Popen[bytes], sweeper: threading.Thread) -> None:

@@ -71,6 +71,8 @@ def _gpus(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
     from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports]
 
     return LocalCUDACluster(
+        n_workers=order["workers"],
+        memory_limit=order["memory_bytes"],
         host=LOOPBACK,
         dashboard_address=None,
         silence_logs=logging.CRITICAL,

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import psutil
-
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -51,7 +49,7 @@ def processors() -> int:
 def memory_bytes() -> int:
     """How much memory this process and its children may use together: the machine's, less by a container's limit."""
     limits = [*_numbers("memory.max"), *_numbers("memory.limit_in_bytes")]
-    return min([psutil.virtual_memory().total, *(limit for limit, *_ in limits)])
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *(limit for limit, *_ in limits)])
 
 
 def _quotas() -> Iterator[float]:

@@ -22,12 +22,13 @@ from tasks.stored import read_files
 @step("prepare")
 def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection, storage: str) -> DatasetRef:
     """Read, check, split. `identity`: the sources' content digests, which with `data` decide the result."""
+    from infra.agreement import Work
     from infra.clusters import open_cluster
     from tasks.frames.prepare import prepare_dataset
 
     report = reporter("prepare", get_run_logger())
-    modules = ("tasks.frames.prepare",)
-    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, modules), report)
+    work = Work(code="tasks.frames.prepare", store=storage)
+    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, work), report)
     if source_identity(data) != identity:
         raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
     return DatasetRef(storage, digest)

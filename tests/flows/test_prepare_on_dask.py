@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client
+from tables import csv_section, section, write_csv
 
 from infra.clusters import open_cluster
 from storage.errors import SchemaError, WorkerLost
@@ -60,10 +61,6 @@ def store(tmp_path: Path) -> ObjectStore:
     return open_store(str(tmp_path / "store"))
 
 
-def section(**more: object) -> DataSection:
-    return DataSection.model_validate({"kind": "table", **more})
-
-
 def prepare(
     data: DataSection, store: ObjectStore, client: Client, report: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> str:
@@ -74,22 +71,6 @@ def need(name: str) -> str:
     if not (SHARED / name).exists():
         pytest.skip(f"no {name} in the folder shared/data beside the checkout")
     return str(SHARED)
-
-
-def write_csv(path: Path, rows: int = 600) -> None:
-    rng = np.random.default_rng(7)
-    lines = ["x,n,colour,label"]
-    for x, n, colour in zip(
-        rng.normal(size=rows), rng.integers(0, 99, rows), rng.choice(["red", "blue"], rows), strict=True
-    ):
-        lines.append(f"{x:.6f},{n},{colour},{'yes' if x > 0 else 'no'}")
-    lines[10], lines[20] = "1,2", "word,3,red,yes"
-    path.write_text("\n".join(lines) + "\n")
-
-
-def csv_section(folder: Path, **more: object) -> DataSection:
-    columns = [{"name": "x", "type": "number"}]
-    return section(sources=[{"url": "rows.csv"}], root=str(folder), columns=columns, shard_rows=25, **more)
 
 
 def test_counts_reconcile_and_pandas_opens_the_shards(client: Client, store: ObjectStore, tmp_path: Path):
@@ -283,7 +264,7 @@ def test_a_scheduler_killed_while_preparing_is_a_lost_worker(
     scheduler: tuple[subprocess.Popen[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     process, address = scheduler
-    monkeypatch.setattr("infra.clusters.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("infra.schedulers.CONNECT_SECONDS", 2)
     write_csv(tmp_path / "rows.csv", rows=2000)
 
     def kill(event: dict[str, Any]) -> None:

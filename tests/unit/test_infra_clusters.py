@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from commands import environment, gone, wait_for
 
+from flows.settings import resolve
 from infra.clusters import GIB, open_cluster, size
-from storage.errors import ConfigError, WorkerLost
+from infra.machine import has_cuda
+from storage.errors import ConfigError
 from tasks.sections import ClusterSection
 
 
@@ -33,15 +35,25 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
     wait_for(lambda: all(map(gone, pids)), "the workers' end")
 
 
-def test_an_address_where_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("infra.clusters.CONNECT_SECONDS", 1)
-    with pytest.raises(WorkerLost, match=r"127\.0\.0\.1:9"), open_cluster(ClusterSection(address="tcp://127.0.0.1:9")):
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("tcp://127.0.0.1:9", r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 .*start it"),
+        ("tcp://no-such-host.invalid:8786", "no Dask scheduler answers"),
+        ("tcp://127.0.0.1:x", "is no scheduler's address"),
+        ("xyz://127.0.0.1:1", "unknown address scheme 'xyz'"),
+        ("loacl", "wanted local, cuda, kubernetes"),
+    ],
+)
+def test_an_address_where_nothing_answers_is_named(address: str, message: str):
+    with pytest.raises(ConfigError, match=message), open_cluster(ClusterSection(address=address)):
         pass
-    with (
-        pytest.raises(ConfigError, match="wanted local, cuda, kubernetes"),
-        open_cluster(ClusterSection(address="loacl")),
-    ):
-        pass
+
+
+def test_a_key_itself_is_no_setting_and_is_not_repeated():
+    with pytest.raises(ConfigError, match=r"cluster\.tls_key: .*wanted the path of a file") as found:
+        resolve("digits", None, {"cluster.tls_key": "-----BEGIN PRIVATE KEY-----\nMC4CAQ"})
+    assert "MC4CAQ" not in str(found.value)
 
 
 @pytest.mark.parametrize("address", ["cuda", "kubernetes"])
@@ -113,3 +125,27 @@ def test_a_cluster_is_sized_to_the_machine_unless_it_is_told(monkeypatch: pytest
     assert size(ClusterSection(workers=2, memory_gib=100)) == (2, 100 * GIB)
     monkeypatch.setattr("infra.clusters.memory_bytes", lambda: GIB)
     assert size(ClusterSection()) == (1, 0.75 * GIB)
+
+
+def test_without_a_gpu_cuda_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    if has_cuda():
+        pytest.skip("there is a GPU here")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    with (
+        pytest.raises(ConfigError, match="lists no GPU here; use 'local'"),
+        open_cluster(ClusterSection(address="cuda")),
+    ):
+        pass
+
+
+def test_a_cluster_of_gpus_has_a_worker_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if not has_cuda():
+        pytest.skip("no GPU here: nvidia-smi lists none")
+    pytest.importorskip("dask_cuda", reason="needs dask-cuda: pip install 'millrace[gpu]'")
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path))
+    gpus = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.count("GPU ")
+    with open_cluster(ClusterSection(address="cuda")) as client:
+        first = {devices.split(",")[0] for devices in client.run(os.environ.get, "CUDA_VISIBLE_DEVICES").values()}
+        sums = client.run(eval, "__import__('torch').ones(2, 3, device='cuda').sum().item()")
+    assert len(first) == len(sums) == gpus
+    assert set(sums.values()) == {6.0}

@@ -1,0 +1,199 @@
+"""Stage prepare on a scheduler that somebody else runs: the same digest, with TLS too, and each mistake told in one line within seconds."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from certificates import make_authority
+from commands import ROOT, environment, free_port, wait_for
+from distributed import Client
+from tables import csv_section, write_csv
+
+from infra.agreement import Outfit, Work, outfit
+from infra.clusters import open_cluster
+from storage.errors import ConfigError
+from storage.objects import open_store
+from tasks.frames.prepare import prepare_dataset
+from tasks.sections import ClusterSection
+
+CODE = "tasks.frames.prepare"
+OPTIONS = {"tls_ca": "--tls-ca-file", "tls_cert": "--tls-cert", "tls_key": "--tls-key"}
+
+
+@contextmanager
+def running(folder: Path, *command: str) -> Iterator[None]:
+    """A program of Dask's while the block lasts."""
+    with (folder / "dask.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], env=environment(folder), cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="module", params=["tcp", "tls"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterSection]:
+    """A scheduler and a worker, each a process of its own, as `dask scheduler` and `dask worker` start them."""
+    folder = tmp_path_factory.mktemp(request.param)
+    files = make_authority(folder / "ours") if request.param == "tls" else {}
+    options = [word for field, path in files.items() for word in (OPTIONS[field], path)]
+    host, port = f"{request.param}://127.0.0.1", str(free_port())
+    scheduler = ["distributed.cli.dask_scheduler", "--host", host, "--port", port, "--no-dashboard"]
+    worker = ["distributed.cli.dask_worker", f"{host}:{port}", "--nthreads", "1", "--no-dashboard"]
+    with running(folder, *scheduler, *options), running(folder, *worker, *options):
+        wait_for(lambda: "Registered to" in (folder / "dask.log").read_text(), "the worker")
+        yield ClusterSection.model_validate({"address": f"{host}:{port}", **files})
+
+
+def prepared(cluster: ClusterSection, folder: Path) -> str:
+    (folder / "rows.csv").exists() or write_csv(folder / "rows.csv")
+    store = open_store(str(folder / cluster.address.partition(":")[0]))
+    work = Work(CODE, store.url)
+    return prepare_dataset(csv_section(folder), store, lambda: open_cluster(cluster, work=work), lambda event: None)
+
+
+@pytest.fixture(scope="module")
+def local_digest(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("local")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_ROOT", str(folder / "root"))
+        return prepared(ClusterSection(workers=1), folder)
+
+
+def test_the_digest_is_that_of_a_local_cluster(elsewhere: ClusterSection, local_digest: str, tmp_path: Path):
+    assert prepared(elsewhere, tmp_path) == local_digest
+
+
+def test_the_other_protocol_is_named(elsewhere: ClusterSection, tmp_path: Path):
+    plain = elsewhere.address.startswith("tcp")
+    address = elsewhere.address.replace(*(("tcp", "tls") if plain else ("tls", "tcp")), 1)
+    files = make_authority(tmp_path / "any") if plain else {}
+    wanted = "use tcp:// if it is a plain scheduler" if plain else "wants TLS; use tls://"
+    with pytest.raises(ConfigError, match=wanted), open_cluster(ClusterSection(address=address, **files)):
+        pass
+
+
+@pytest.mark.parametrize("elsewhere", ["tls"], indirect=True)
+def test_certificates_that_do_not_fit_are_told_apart(elsewhere: ClusterSection, tmp_path: Path):
+    address, theirs = elsewhere.address, make_authority(tmp_path / "theirs")
+    locked = tmp_path / "locked.pem"
+    locked.write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    for changed, message in {
+        ("tls_ca",): "not by the authority in cluster.tls_ca",
+        ("tls_cert", "tls_key"): "refuses the certificate in cluster.tls_cert",
+        ("tls_key",): "cannot be used together",
+    }.items():
+        section = elsewhere.model_copy(update={field: theirs[field] for field in changed})
+        with pytest.raises(ConfigError, match=message), open_cluster(section):
+            pass
+    for files, message in {
+        (): "found no certificates; set cluster.tls_ca",
+        (("tls_ca", str(tmp_path / "absent.pem")),): "cluster.tls_ca: .*absent.pem cannot be read: No such file",
+        (("tls_key", str(locked)),): "has a passphrase",
+        (("tls_cert", str(ROOT / "LICENSE")),): "holds no PEM",
+    }.items():
+        with pytest.raises(ConfigError, match=message), open_cluster(ClusterSection(address=address, **dict(files))):
+            pass
+
+
+TOGETHER = """
+import asyncio, sys
+{before}
+from distributed import Scheduler, Worker
+
+async def main():
+    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        if {worker}:
+            await Worker(scheduler.address, nthreads=1)
+        print(scheduler.address, flush=True)
+        await scheduler.finished()
+
+asyncio.run(main())
+"""
+OTHER_VERSION = "from importlib import metadata as m; v = m.version; m.version = lambda n: '0.1' if n == '{}' else v(n)"
+
+
+@contextmanager
+def odd(before: str, folder: Path, worker: bool = True) -> Iterator[ClusterSection]:
+    """A scheduler with a worker in a process that is different from ours by what it does `before`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", TOGETHER.format(before=before, worker=worker)],
+        stdout=subprocess.PIPE,
+        env=environment(folder),
+        text=True,
+    )
+    try:
+        assert process.stdout
+        yield ClusterSection(address=process.stdout.readline().strip())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def other_code(tmp_path: Path) -> str:
+    """What puts first on the path a copy of the project with one line changed."""
+    for package in ("tasks", "infra", "storage"):
+        shutil.copytree(ROOT / package, tmp_path / "copy" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shards = tmp_path / "copy" / "tasks" / "frames" / "shards.py"
+    shards.write_text(shards.read_text().replace("EXAMPLES = 3", "EXAMPLES = 4"))
+    return f"sys.path.insert(0, {str(tmp_path / 'copy')!r})"
+
+
+def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, other_code: str):
+    for before, message in {
+        "sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
+        OTHER_VERSION.format("pyarrow"): r"has pyarrow 0\.1, wanted \d.* as here",
+        OTHER_VERSION.format("distributed"): r"has distributed 0\.1, wanted",
+        other_code: "has other code of Millrace than this run",
+    }.items():
+        work = Work(CODE, str(tmp_path / "store"))
+        with (
+            odd(before, tmp_path) as section,
+            pytest.raises(ConfigError, match=message),
+            open_cluster(section, work=work),
+        ):
+            pass
+
+
+def test_a_worker_that_sees_another_store_is_refused(tmp_path: Path):
+    with (
+        odd("", tmp_path) as section,
+        pytest.raises(
+            ConfigError, match=r"cannot use the store memory://mine: .*what was just written; a folder must be shared"
+        ),
+        open_cluster(section, work=Work(CODE, "memory://mine")),
+    ):
+        pass
+
+
+def test_a_folder_that_is_not_shared_is_not_made_by_asking(tmp_path: Path):
+    assert isinstance(found := outfit(Work(CODE, str(tmp_path / "absent")), "probes/x"), Outfit)
+    assert "does not see that folder" in found.store_fault
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("infra.clusters.WORKER_SECONDS", 1)
+    events: list[dict[str, object]] = []
+    with (
+        odd("", tmp_path, worker=False) as section,
+        pytest.raises(ConfigError, match=r"no worker has joined tcp://.* start some with `dask worker"),
+        open_cluster(section, events.append),
+    ):
+        pass
+    assert [event["event"] for event in events] == ["no worker yet"]
+
+
+def test_the_client_goes_and_the_scheduler_stays(elsewhere: ClusterSection):
+    for _ in range(2):
+        with open_cluster(elsewhere) as client:
+            assert isinstance(client, Client)
+            assert client.submit(abs, -3).result() == 3
