@@ -1,14 +1,8 @@
 """Where things are kept, and where data are processed."""
 
-<<<<<<< HEAD
-from typing import Literal
-=======
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
->>>>>>> 6ea06de45f3a9381c93b7aa19c576e985df539b8
-
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from storage.errors import ConfigError
 from storage.surroundings import variables

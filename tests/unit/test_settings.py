@@ -170,7 +170,6 @@ def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
 
 @pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
 def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
-<<<<<<< HEAD
     values: dict[str, Any] = {
         "data.root": "s3://bucket",
         "storage.url": "elsewhere",
@@ -180,21 +179,15 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.encryption": "sse-kms",
         "storage.kms_key": "mine",
         "cluster.address": "cuda",
+        **dict.fromkeys(
+            (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
+        ),
     }
     more = {"storage.encryption": "sse-kms"} if field == "storage.kms_key" else {}
     assert (
         resolve("digits", None, {**more, field: values.get(field, 7)}).key_fields()
         == preset_config("digits").key_fields()
     )
-=======
-    words = dict.fromkeys(
-        (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
-    )
-    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda", **words}.get(
-        field, 7
-    )
-    assert resolve("digits", None, {field: value}).key_fields() == preset_config("digits").key_fields()
->>>>>>> 6ea06de45f3a9381c93b7aa19c576e985df539b8
 
 
 def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
