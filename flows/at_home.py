@@ -9,7 +9,6 @@ import sys
 
 from storage.root import data_root
 
-
 CONSOLE = "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"
 QUIET = (
     "CRITICAL"  # Prefect's log goes to its server in full; on the console it would say again what our own progress says

@@ -9,6 +9,7 @@ from flows import sizing
 from flows.commented import commented
 from flows.own_names import model_name
 from flows.settings import PipelineConfig, merge, nest, resolve
+from storage.errors import SchemaError
 from storage.root import data_root
 from tasks.frames.choosing import Chosen, choose_columns, choose_folders
 from tasks.frames.heads import Sample, sample_rows
@@ -17,6 +18,7 @@ from tasks.frames.streams import hidden
 from tasks.frames.traits import MISSING
 
 FAMILIES = {"table": "sklearn", "text": "textcnn", "image": "cnn", "audio": "cnn"}
+FEWEST_ROWS = 20
 QUARANTINE_SHARE = 0.05  # the default of data.max_quarantined_share
 
 
@@ -57,6 +59,10 @@ def infer(
         chosen = choose_folders(found, sample, data)
     else:
         chosen = choose_columns(found, sample, target, text, data)
+    if chosen.rows < FEWEST_ROWS:
+        raise SchemaError(
+            f"{hidden(url)}: found {chosen.rows} rows, wanted at least {FEWEST_ROWS} to learn from and to judge by; give more"
+        )
     name = name or str(wishes.get("name") or model_name(url))
     values, why = _values(name, found, sample, chosen, wishes)
     values = merge(values, wishes)

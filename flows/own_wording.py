@@ -83,13 +83,13 @@ def _lines(config: PipelineConfig, chosen: Chosen) -> Iterator[tuple[str, str, s
     yield (
         "target",
         f"{data.target}: {answered(chosen.answers)} → {data.task}",
-        f"--set data.task={other}" if data.kind == "table" else "",
+        f"--set data.task={other}" if chosen.answers.either else "",
     )
     for line in _refused(chosen):
         yield "", line, ""
     yield "input", _input(config, chosen), "--text COLUMN or --set 'data.features=[…]'" if tabular else ""
     for reason, names in _grouped(chosen).items():
-        yield "left out", f"{', '.join(names)}: {reason}", ""
+        yield "left out", f"{_some(names)}: {reason}", ""
     families = [name for name in FAMILIES[data.kind] if name != family]
     yield (
         "model",

@@ -74,8 +74,10 @@ def _epochs(rows: float, seen: int, least: int, most: int) -> int:
 
 
 def _trees(rows: float, classes: int) -> dict[str, Any]:
-    """Fewer and smaller trees for few rows; each iteration grows a tree for every class of more than two."""
+    """Fewer and smaller trees for few rows, more for numbers; each iteration grows a tree for every class of more than two."""
     iterations, leaves = (80, 8) if rows < 1000 else (150, 15) if rows < 8000 else (300, 31)
+    if classes == 0:
+        iterations *= 2
     if classes > 2:
         iterations = max(20, min(iterations, 3000 // classes))
     return {

@@ -12,6 +12,7 @@ from storage.errors import SchemaError
 from tasks.frames.cells import as_texts, typed
 from tasks.frames.traits import MISSING, Trait
 
+NUMERIC = ("integer", "number")
 FEW_NUMBERS = 20  # so many different whole numbers, or fewer, are taken for classes
 FEW_FRACTIONS = 2  # and so many different numbers with a fraction
 MOST_CLASSES = 1000
@@ -20,7 +21,10 @@ RARE = 8  # a class of fewer rows may have none to learn from, once they are spl
 
 @dataclass(frozen=True)
 class Answers:
-    """`counts`: rows by class (classification). `mean`, `deviation`: of a regression's target. `unanswered`: share of rows without one."""
+    """`counts`: rows by class (classification). `mean`, `deviation`: of a regression's target. `unanswered`: share of rows without one.
+
+    `either`: the values would do for the other task too.
+    """
 
     name: str
     task: str
@@ -29,6 +33,7 @@ class Answers:
     counts: Mapping[str, int] | None = None
     mean: float = 0.0
     deviation: float = 0.0
+    either: bool = False
 
     @property
     def classes(self) -> dict[str, int]:
@@ -75,7 +80,8 @@ def read_answers(values: pa.ChunkedArray, trait: Trait, task: str, whole: bool) 
     counts = Counter(as_texts(values, MISSING).drop_null().to_pylist())
     if whole:
         check_classes(called, counts)
-    return Answers(trait.name, task, known, trait.missing / trait.rows, dict(counts.most_common()))
+    either = trait.type in NUMERIC and trait.distinct > 2
+    return Answers(trait.name, task, known, trait.missing / trait.rows, dict(counts.most_common()), either=either)
 
 
 def check_classes(called: str, counts: Mapping[str, int]) -> None:
@@ -94,11 +100,11 @@ def check_classes(called: str, counts: Mapping[str, int]) -> None:
 def _task(trait: Trait) -> str:
     """Numbers are to be met as near as can be where they are many; few different ones are classes."""
     few = FEW_NUMBERS if trait.type == "integer" else FEW_FRACTIONS
-    return "regression" if trait.type in ("integer", "number") and trait.distinct > few else "classification"
+    return "regression" if trait.type in NUMERIC and trait.distinct > few else "classification"
 
 
 def _numbers(values: pa.ChunkedArray, trait: Trait, called: str) -> Answers:
-    if trait.type not in ("integer", "number"):
+    if trait.type not in NUMERIC:
         raise SchemaError(
             f"{called}: found values of type {trait.type}, wanted numbers for regression; name another --target"
         )
@@ -109,4 +115,6 @@ def _numbers(values: pa.ChunkedArray, trait: Trait, called: str) -> Answers:
             f"{called}: found the same number {numbers[0]:g} in all rows, wanted different ones; name another --target"
         )
     missing = 1 - len(numbers) / trait.rows
-    return Answers(trait.name, "regression", len(numbers), missing, mean=float(np.mean(numbers)), deviation=deviation)
+    either = trait.distinct <= min(MOST_CLASSES, len(numbers) / 2)
+    mean = float(np.mean(numbers))
+    return Answers(trait.name, "regression", len(numbers), missing, mean=mean, deviation=deviation, either=either)

@@ -52,7 +52,8 @@ def choose_folders(found: Found, sample: Sample, data: Mapping[str, Any]) -> Cho
             check_classes("the folders' names", found.labels)
     tokens = describe("text", sample.table.column("text")).tokens if kind == "text" else 0
     about = {"idx": "IDX files hold images"}.get(found.format, f"the files are {kind}s in label folders")
-    return Chosen(kind, about, answers, sample.rows, found.all_seen, found.sources, tokens=tokens)
+    rows = round(sample.rows / found.learned_share)
+    return Chosen(kind, about, answers, rows, found.all_seen, found.sources, tokens=tokens)
 
 
 def choose_columns(found: Found, sample: Sample, target: str, text: str, data: Mapping[str, Any]) -> Chosen:
@@ -89,9 +90,9 @@ def choose_columns(found: Found, sample: Sample, target: str, text: str, data: M
     sources, lacking = _with_target(found, sample, target)
     types = {name: _declared(traits[name], sample.whole, words) for name in features} if kind == "table" else {}
     tokens = traits[features[0]].tokens if kind == "text" else 0
-    return Chosen(
-        kind, reason, answers, sample.rows, sample.whole, sources, features, types, left_out, words, tokens, lacking
-    )
+    rows = sample.rows if len({source.split for source in sources}) == 1 else round(sample.rows / found.learned_share)
+    exact = sample.whole and rows == sample.rows
+    return Chosen(kind, reason, answers, rows, exact, sources, features, types, left_out, words, tokens, lacking)
 
 
 def _no_target(traits: Mapping[str, Trait]) -> str:

@@ -32,7 +32,9 @@ COMPRESSED = 4  # so many times larger is a text before gzip, about
 
 @dataclass(frozen=True)
 class Sample:
-    """`table`: columns as read. `rows`: in all, exact where `whole`, else about. `columns`: those of each declared split's first file."""
+    """`table`: columns as read. `rows`: of the files that may be learned from, exact where `whole`, which is: all of them are in the
+    table; else about. `columns`: those of each declared split's first file.
+    """
 
     table: pa.Table
     rows: int
@@ -50,8 +52,8 @@ def sample_rows(found: Found, wanted: Sequence[str] = (), delimiter: str = "") -
     if found.format == "idx":
         return _idx(found)
     if found.format == "text_folders":
-        return Sample(_texts(found), found.labels.total(), found.all_seen)
-    return Sample(pa.table({}), found.labels.total(), found.all_seen)
+        return Sample(_texts(found), len(_learned_from(found)), found.all_seen)
+    return Sample(pa.table({}), len(_learned_from(found)), found.all_seen)
 
 
 def _first_of_splits(found: Found) -> dict[str, Entry]:
@@ -75,11 +77,16 @@ def _lines(found: Found, wanted: Sequence[str], delimiter: str) -> Sample:
             whole &= _copy(entry, copy, BYTES // min(FILES, len(entries)))
             read += copy.stat().st_size
             raws += _read(found.format, dialect, Entry(str(copy), "", entry.name))
-    table, whole = _joined(raws), whole and len(entries) <= FILES and len(heads) == 1 and found.all_seen
-    factor = COMPRESSED if any(plain_name(e.url) != e.url.lower() or is_archive(e.url) for e in entries[:1]) else 1
-    rows = table.num_rows if whole else max(table.num_rows, round(table.num_rows * found.bytes * factor / max(read, 1)))
+    table, whole = _joined(raws), whole and len(entries) <= FILES and found.all_seen
+    rows = table.num_rows if whole else max(table.num_rows, round(table.num_rows * _unpacked(found, entries) / read))
     columns = {one: _names(found, head, wanted, delimiter) for one, head in heads.items()} if len(heads) > 1 else {}
     return Sample(table, rows, whole, dialect, columns)
+
+
+def _unpacked(found: Found, entries: Sequence[Entry]) -> float:
+    """Bytes of the entries when they are decompressed, about."""
+    packed = plain_name(entries[0].url) != entries[0].url.lower() or is_archive(entries[0].url)
+    return found.bytes * found.learned_share * (COMPRESSED if packed else 1)
 
 
 def _head(entry: Entry) -> bytes:
@@ -159,9 +166,8 @@ def _parquet(found: Found) -> Sample:
     ]
     firsts = _first_of_splits(found)
     columns = {split: parquet_rows.read(entry, 0, 1).table.column_names for split, entry in firsts.items()}
-    whole = seen <= ROWS and len(entries) <= FILES and len(firsts) == 1
-    exact = len(entries) <= FILES and len(firsts) == 1
-    rows = seen if exact else round(seen / len(counts) * len(found.entries))
+    rows = seen if len(entries) <= FILES else round(seen / len(counts) * len(entries))
+    whole = seen <= ROWS and len(entries) <= FILES
     return Sample(_joined(raws), rows, whole, columns=columns if len(firsts) > 1 else {})
 
 
@@ -175,7 +181,7 @@ def _ranges(rows: int, budget: int) -> list[tuple[int, int]]:
 
 
 def _idx(found: Found) -> Sample:
-    rows = sum(idx.count_rows(entry) for entry, _ in found.entries)
+    rows = sum(idx.count_rows(entry) for entry in _learned_from(found))
     entry = _learned_from(found)[0]
     table = idx.read(_section("idx"), entry, 0, min(idx.count_rows(entry), IMAGES)).table
     return Sample(table.drop_columns([FILE, ROW]), rows, table.num_rows == rows)

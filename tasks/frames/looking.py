@@ -1,5 +1,6 @@
 """What lies at a URL: which files, in which format, and which split or label their folders and names declare."""
 
+import os
 import posixpath
 import re
 from collections import Counter
@@ -7,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from storage.errors import ConfigError, SchemaError
+from storage.errors import ConfigError, NotFound, SchemaError
 from tasks.frames.sources import FORMATS, IDX_IMAGES, IDX_LABELS, locate
 from tasks.frames.streams import Entry, filesystem, hidden, is_archive, list_members, open_entry, plain_name, reading
 from tasks.sections import DataSection, Source
+from tasks.transforms.items import did_you_mean
 
 MANY_FILES = 20_000  # no more members of an archive are looked at
 LABELLED = {
@@ -32,7 +34,7 @@ OTHERWISE = {
     ".yaml": "run a configuration with --config FILE",
     ".yml": "run a configuration with --config FILE",
 }
-BY_NAME = re.compile(r"^([^_-]+)[_-].+")  # `7_jackson_32.wav`
+BY_NAME = re.compile(r"^([^_-]+)[_-]")  # `7_jackson_32.wav`
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Found:
     shares: dict[str, float] = field(default_factory=dict)
     all_seen: bool = True
 
+    @property
+    def learned_share(self) -> float:
+        """Of the rows: those that no name declares to be for validation or the test."""
+        return 1.0 - sum(self.shares.get(split, 0.0) for split in ("validation", "test"))
+
 
 def look(url: str, format: str = "") -> Found:
     """What `url` (a file, folder, glob or archive; any fsspec URL) holds. NotFound where there is nothing, ConfigError or SchemaError
@@ -63,7 +70,7 @@ def look(url: str, format: str = "") -> Found:
     if folder:
         root, given = f"{root.rstrip('/')}/{given}", ""
     section = DataSection(sources=(Source(url=given),), root=root, kind="table")
-    files = [(name, one) for name, one in locate(section, section.sources[0]) if IDX_LABELS not in name]
+    files = [(name, one) for name, one in _files(section, url) if IDX_LABELS not in name]
     if len(files) == 1 and is_archive(files[0][1]):
         names = list(islice(list_members(files[0][1], ""), MANY_FILES + 1))
         entries = [Entry(files[0][1], name, name) for name in names[:MANY_FILES]]
@@ -72,6 +79,17 @@ def look(url: str, format: str = "") -> Found:
     entries = [Entry(one, "", name) for name, one in files]
     format = format or _format(entries, url)
     return _found(format, root, entries, given=given)
+
+
+def _files(section: DataSection, url: str) -> list[tuple[str, str]]:
+    try:
+        return locate(section, section.sources[0])
+    except NotFound as error:
+        if "://" in url or not str(error).startswith("data.sources"):
+            raise
+        folder, name = posixpath.split(posixpath.join(section.root, section.sources[0].url).rstrip("/"))
+        near = did_you_mean(name, os.listdir(folder)) if os.path.isdir(folder) else f"; there is no folder {folder}"
+        raise NotFound(f"{url}: no such file or folder{near or '; check the path'}") from None
 
 
 def _rooted(url: str) -> tuple[str, str]:
