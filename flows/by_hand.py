@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from flows.at_home import CONSOLE, is_quiet
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
 from storage.fingerprints import fingerprint
@@ -27,7 +28,7 @@ SERVER_SECONDS = 10.0
 def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
-        prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
+        prepare_environment(debug=order["debug"])
         with surrounded(StorageSection.model_validate(order["config"]["storage"]).variables()):
             _look_ahead(order["config"])
             summary = _run(order["config"])
@@ -47,25 +48,11 @@ def main(order: dict[str, Any]) -> int:
     return DONE if summary["verdict"]["decision"] == "promote" else NOT_PROMOTED
 
 
-def prepare_environment(console_level: str) -> None:
-    """Keep everything in the data root, Prefect's home and all temporary files included, and Prefect offline.
-
-    The user's settings win, but for the temporary folder.
-
-    Prefect's own log goes to its server in full; on the console it would say again what our progress and messages say.
-    """
-    root = keep_inside()
-    for name, value in {
-        "PREFECT_HOME": str(root / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": console_level,
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        "OMP_NUM_THREADS": "1",
-        "DASK_TEMPORARY_DIRECTORY": str(root / "work" / "dask"),
-    }.items():
-        os.environ.setdefault(name, value)
+def prepare_environment(*, debug: bool) -> None:
+    """Keep everything in the data root, all temporary files included, and let Prefect speak where it was asked to."""
+    keep_inside()
+    if debug and is_quiet():
+        os.environ[CONSOLE] = "INFO"
 
 
 def _look_ahead(config: dict[str, Any]) -> None:
@@ -98,7 +85,7 @@ def _run(config: dict[str, Any]) -> dict[str, Any]:
     with Display(sys.stderr):
         from flows.pipeline import pipeline
 
-        return pipeline(config=config, return_state=True).result()  # pyright: ignore[reportReturnType]
+        return dict(pipeline(config=config).summary)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _show(summary: dict[str, Any], config: dict[str, Any], as_json: bool) -> None:

@@ -62,7 +62,15 @@ def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
 
 def _add_run(commands) -> None:
     run = _command(commands, "run", "run the whole chain: prepare, train, compress, evaluate, release")
-    run.add_argument("preset", nargs="?", metavar="PRESET", help="a preset's name; see `millrace presets`")
+    run.add_argument(
+        "what",
+        nargs="?",
+        metavar="PRESET|FILE",
+        help="a preset's name (see `millrace presets`), or a file, folder or URL of your own",
+    )
+    run.add_argument("--target", metavar="COLUMN", default="", help="your own file: the column to predict")
+    run.add_argument("--text", metavar="COLUMN", default="", help="your own file: the column of texts to learn from")
+    run.add_argument("--name", metavar="NAME", default="", help="your own file: the model's name (default: the file's)")
     run.add_argument("--config", metavar="FILE", help="a YAML file with a whole or partial configuration")
     run.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="change one nested value: --set train.epochs=3"

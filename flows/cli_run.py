@@ -1,13 +1,18 @@
-"""`millrace run`: check the configuration, then run the pipeline as a program of its own on this terminal."""
+"""`millrace run`: check the configuration, or guess one from a file, then run the pipeline as a program of its own on this terminal."""
 
 import argparse
 import json
+import os
+import re
 import signal
 import sys
+from collections.abc import Mapping
+from typing import Any
 
-from flows.settings import load_config, parse_override, resolve
+from flows.presets import PRESETS
+from flows.settings import PipelineConfig, load_config, parse_override, resolve
 from infra.foreground import INTERRUPTED, run_in_foreground
-from storage.errors import ProcessLost
+from storage.errors import ConfigError, ProcessLost
 
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
@@ -17,7 +22,7 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
         overrides["storage.url"] = arguments.storage
     if arguments.cluster:
         overrides["cluster.address"] = arguments.cluster
-    config = resolve(arguments.preset, load_config(arguments.config) if arguments.config else None, overrides)
+    config = _config(arguments, overrides)
     order = {"config": config.model_dump(mode="json"), "json": arguments.json, "debug": arguments.debug}
     code = run_in_foreground([sys.executable, "-m", "flows.by_hand"], json.dumps(order).encode())
     if code == INTERRUPTED:
@@ -27,3 +32,33 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
             f"the run was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
         )
     return code
+
+
+def _config(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> PipelineConfig:
+    """A preset's by its exact name; else that of a file where something is there or looks like one; else the mistake is named."""
+    what = arguments.what
+    if what and what not in PRESETS and means_a_file(what):
+        return _own_config(arguments, overrides)
+    for option in ("target", "text", "name"):
+        if getattr(arguments, option):
+            raise ConfigError(
+                f"--{option}: found {what or 'no file'}, wanted a file, folder or URL before it: millrace run FILE --target COLUMN"
+            )
+    return resolve(what, load_config(arguments.config) if arguments.config else None, overrides)
+
+
+def means_a_file(given: str) -> bool:
+    """Whether something is there, or it looks like a path, a glob or a URL."""
+    return os.path.exists(given) or bool(re.search(r"[/\\*]|\.[A-Za-z0-9]+$", given))
+
+
+def _own_config(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> PipelineConfig:
+    """Guessed from the data; what was guessed is shown, and kept as YAML."""
+    from flows.own_data import infer, keep
+
+    if arguments.config:
+        raise ConfigError(f"--config: found {arguments.what} beside it, wanted one of the two")
+    own = infer(arguments.what, arguments.target, arguments.text, arguments.name, overrides)
+    path = keep(own)
+    sys.stderr.write(f"{own.told}\n  config    {path}  [change it, then: millrace run --config {path}]\n\n")
+    return own.config

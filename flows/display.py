@@ -2,18 +2,27 @@
 
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
+from flows.at_home import is_quiet
 from tasks.progress import Event, describe, listen, remaining
 
 PLAIN_EVERY_SECONDS = 5.0
+
+_open: list["Display"] = []
+
+
+def shown() -> AbstractContextManager[Any]:
+    """A display for a run started from Python, unless there is one already, or Prefect shows its own log on the console."""
+    return Display() if is_quiet() and not _open else nullcontext()
 
 
 class Display:
     """Shows progress events while it is open. Use it as a context manager."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
         self._live = None
         self._last_plain: dict[str, float] = {}
         self._began: dict[str, tuple[float, float]] = {}
@@ -28,9 +37,11 @@ class Display:
         else:
             self._write("starting")
         self._stop = listen(self._on_event)
+        _open.append(self)
         return self
 
     def __exit__(self, *exception: Any) -> None:
+        _open.remove(self)
         self._stop()
         if self._live:
             self._live.stop()

@@ -1,28 +1,30 @@
 """The whole chain: prepare → train → compress → evaluate → release, then the run's record and report."""
 
+# isort: off
+import flows.at_home  # noqa: F401  before Prefect, which reads its settings once
+
+# isort: on
 from typing import Any
 
 from prefect import flow
-from prefect.client.schemas.objects import State
-from prefect.states import Completed
 
 from flows.compress_model import compress_model
+from flows.display import shown
 from flows.evaluate_model import evaluate_model
 from flows.prepare_data import prepare_data
 from flows.release_model import release_model
+from flows.results import Model, Result
 from flows.running import running
 from flows.summary import record_run
 from flows.train_model import train_model
-
-STATE_NAMES = {"promote": "Completed", "hold": "Held", "reject": "Rejected"}
 
 
 @flow(name="pipeline")
 def pipeline(
     preset: str | None = None, config: dict[str, Any] | None = None, overrides: dict[str, Any] | None = None
-) -> State:
-    """From data to a served model. The result is the run's summary; the state is named Held or Rejected where the gate said so."""
-    with running("pipeline", preset, config, overrides) as run:
+) -> Result:
+    """From data to a served model. The result holds summary, report and model; the state is named Held or Rejected where the gate said so."""
+    with shown(), running("pipeline", preset, config, overrides) as run:
         settings = run.settings()
         prepared = prepare_data(config=settings)
         model = train_model(config=settings, prepared=prepared)
@@ -30,5 +32,4 @@ def pipeline(
         judgement = evaluate_model(config=settings, prepared=prepared, candidates=candidates)
         release_model(config=settings, prepared=prepared, judgement=judgement)
         summary = record_run(run, prepared, model, judgement)
-    verdict = summary["verdict"]
-    return Completed(name=STATE_NAMES[verdict["decision"]], message="; ".join(verdict["reasons"]), data=summary)
+    return Result(summary, judgement.verdict, Model(judgement.artifact)).state()  # pyright: ignore[reportReturnType]  # Prefect gives the caller its data

@@ -113,11 +113,11 @@ def _column(
         limits = (rule.minimum, rule.maximum) if rule and kind == "number" else (None, None)
         return Column(name, kind, False, *limits, categories)
     if rule is None:
-        return Column(name, _infer(values, section.csv.missing))
+        return Column(name, infer_type(values, section.csv.missing))
     return Column(name, rule.type, rule.nullable, rule.minimum, rule.maximum, rule.categories)
 
 
-def _infer(values: pa.ChunkedArray, missing: tuple[str, ...]) -> str:
+def infer_type(values: pa.ChunkedArray, missing: tuple[str, ...]) -> str:
     if pa.types.is_integer(values.type):
         return "integer"
     if pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):

@@ -121,7 +121,7 @@ def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) 
 
 
 def _archive_groups(section: DataSection, source: Source, name: str, url: str) -> list[Group]:
-    members = list_members(url, source.members)
+    members = list(list_members(url, source.members))
     if not members:
         raise NotFound(
             f"{name}: no member matches {source.members!r}; list the archive and correct data.sources.members"

@@ -118,9 +118,9 @@ def _patience() -> Any:
     return ClientTimeout(total=None, sock_connect=30, sock_read=60)
 
 
-def list_members(url: str, pattern: str) -> list[str]:
-    """Names of the archive's files that match the glob `pattern` (empty: all that are not hidden), in the archive's order."""
-    return [name for name, _ in _members(url, pattern, read=False)]
+def list_members(url: str, pattern: str) -> Iterator[str]:
+    """Names of the archive's files that match the glob `pattern` (empty: all that are not hidden), in its order, as they are found."""
+    return (name for name, _ in _members(url, pattern, read=False))
 
 
 def read_members(url: str, pattern: str, start: int, stop: int) -> Iterator[tuple[str, bytes]]:

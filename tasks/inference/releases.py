@@ -2,7 +2,7 @@
 
 from storage.errors import CorruptArtifact, NotFound
 from storage.manifests import Manifest, fetch_files, read_manifest
-from storage.objects import ObjectStore
+from storage.objects import ObjectStore, open_store
 from storage.registry import Registry, Version, check_release_signature
 from storage.signing import open_keyring
 from tasks.inference.predictor import Predictor
@@ -45,6 +45,12 @@ def open_release(
     """Resolve an alias or a version number, verify, load."""
     version = find_version(registry, name, wanted)
     return version, *load_version(store, registry, name, version)
+
+
+def load_artifact(storage: str, digest: str) -> Predictor:
+    """A candidate or champion by its digest, whether it was released or not; CorruptArtifact where a file differs from its own."""
+    store = open_store(storage)
+    return Predictor.load(fetch_files(store, read_manifest(store, digest)))
 
 
 def _check_signature(store: ObjectStore, registry: Registry, name: str, version: Version) -> None:

@@ -68,7 +68,17 @@ def test_help_names_every_command_and_every_option_of_run(tmp_path: Path):
     for command in ("run", "presets", "models", "promote", "rollback", "predict", "serve", "verify"):
         assert f"\n    {command} " in whole
     run = millrace_here(tmp_path, "run", "--help").out
-    for option in ("PRESET", "--config FILE", "--set KEY=VALUE", "--storage URL", "--cluster WHERE", "--json"):
+    for option in (
+        "PRESET|FILE",
+        "--target COLUMN",
+        "--text COLUMN",
+        "--name NAME",
+        "--config FILE",
+        "--set KEY=VALUE",
+        "--storage URL",
+        "--cluster WHERE",
+        "--json",
+    ):
         assert option in run
 
 

@@ -1,0 +1,152 @@
+"""Which columns of a sample to learn from, and what for. Label folders and IDX files need no choice: they say it themselves."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.errors import ConfigError, SchemaError
+from tasks.frames.answers import Answers, check_classes, read_answers
+from tasks.frames.heads import Sample
+from tasks.frames.looking import Found
+from tasks.frames.traits import Trait, describe, likeliest_target, reasons_against
+from tasks.sections import Source
+from tasks.transforms.items import did_you_mean
+
+KINDS = {"text_folders": "text", "image_folders": "image", "audio_folders": "audio", "idx": "image"}
+FEW_COLUMNS = 3  # beside a text: the table is about the text
+SENTENCE = 8  # words and marks of a text that is more than a name
+TEXT_NAMES = ("text", "review", "comment", "sentence", "content", "body", "message", "tweet", "document", "question")
+SHOWN = 12  # columns in a message
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """`types`: of the table's features. `left_out`: other columns, with the reason. `words`: found for `no value` among numbers.
+
+    `lacking`: declared splits left out, as their files lack the target. `rows`: in all, exact or about.
+    """
+
+    kind: str
+    reason: str
+    answers: Answers
+    rows: int
+    exact: bool
+    sources: tuple[Source, ...]
+    features: tuple[str, ...] = ()
+    types: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    tokens: int = 0
+    lacking: tuple[str, ...] = ()
+
+
+def choose_folders(found: Found, sample: Sample, data: Mapping[str, Any]) -> Chosen:
+    """What is learned from label folders, or from IDX images: what lies in the files, and their labels."""
+    kind, target = KINDS[found.format], str(data.get("target") or "label")
+    if found.format == "idx":
+        trait = describe("label", sample.table.column("label"))
+        answers = read_answers(sample.table.column("label"), trait, "classification", sample.whole)
+    else:
+        answers = Answers(target, "classification", found.labels.total(), counts=dict(found.labels.most_common()))
+        if found.all_seen:
+            check_classes("the folders' names", found.labels)
+    tokens = describe("text", sample.table.column("text")).tokens if kind == "text" else 0
+    about = {"idx": "IDX files hold images"}.get(found.format, f"the files are {kind}s in label folders")
+    rows = round(sample.rows / found.learned_share)
+    return Chosen(kind, about, answers, rows, found.all_seen, found.sources, tokens=tokens)
+
+
+def choose_columns(found: Found, sample: Sample, target: str, text: str, data: Mapping[str, Any]) -> Chosen:
+    """What is learned from a table: `text` alone, or its columns. `data`: what the user has set of the data section.
+
+    ConfigError for a target or text that is not there, with the columns that are; SchemaError where nothing is left to learn from.
+    """
+    names, place = sample.table.column_names, found.root
+    traits = {name: describe(name, sample.table.column(name)) for name in names}
+    if not target:
+        raise ConfigError(_no_target(traits))
+    for option, name in (
+        ("--target", target),
+        ("--text", text),
+        *(("data.features", name) for name in data.get("features", ())),
+    ):
+        if name and name not in traits:
+            raise ConfigError(
+                f"{option} {name}: no such column; found {_some(list(traits))}{did_you_mean(name, names)}"
+            )
+    if text == target:
+        raise ConfigError(f"--text {text}: is the target too; wanted another column to learn from")
+    answers = read_answers(sample.table.column(target), traits[target], str(data.get("task", "")), sample.whole)
+    against = reasons_against(sample.table, traits, target, answers.task)
+    others = {name: trait for name, trait in traits.items() if name != target}
+    usable = [name for name in others if name not in against]
+    kind, reason, features = _kind(others, usable, text, data, place)
+    left_out = {
+        name: against.get(name, "") or f"{features[0]!r} is learned from" for name in others if name not in features
+    }
+    words = tuple(sorted({word for name in (*features, target) for word in traits[name].words}))
+    if answers.counts and set(words) & set(answers.counts):
+        words = ()
+    sources, lacking = _with_target(found, sample, target)
+    types = {name: _declared(traits[name], sample.whole, words) for name in features} if kind == "table" else {}
+    tokens = traits[features[0]].tokens if kind == "text" else 0
+    rows = sample.rows if len({source.split for source in sources}) == 1 else round(sample.rows / found.learned_share)
+    exact = sample.whole and rows == sample.rows
+    return Chosen(kind, reason, answers, rows, exact, sources, features, types, left_out, words, tokens, lacking)
+
+
+def _no_target(traits: Mapping[str, Trait]) -> str:
+    likely = likeliest_target(list(traits.values()))
+    listed = _some([f"{trait.name} ({trait.type})" for trait in traits.values()])
+    return (
+        f"found {len(traits)} columns: {listed}\n"
+        f"say which one to predict; the likeliest: --target {likely.name} ({likely.distinct} different values)"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _kind(
+    others: Mapping[str, Trait], usable: Sequence[str], text: str, data: Mapping[str, Any], place: str
+) -> tuple[str, str, tuple[str, ...]]:
+    """The kind, the reason for people, and the columns to learn from."""
+    if text:
+        return "text", f"--text {text}", (text,)
+    wanted, features = data.get("kind"), tuple(data.get("features", ()))
+    texts = sorted((t for t in others.values() if t.type == "text"), key=lambda t: (t.tokens, t.length), reverse=True)
+    if features and (wanted or len(features) > 1 or others[features[0]].type != "text"):
+        return str(wanted or "table"), "your own columns", features
+    text = features[0] if features else texts[0].name if texts else ""
+    if text and wanted != "table" and (wanted == "text" or features or _is_about(others[text], len(usable))):
+        return "text", f"{text!r} holds texts of up to {others[text].tokens} words and marks", (text,)
+    if not usable:
+        raise SchemaError(
+            f"no column of {place} is left to learn from, of {_some(list(others)) or 'none beside the target'}; name a text with --text, "
+            "or columns with --set data.features=[…]"
+        )
+    return "table", f"{len(usable)} columns say something of the target", tuple(usable)
+
+
+def _is_about(text: Trait, usable: int) -> bool:
+    """Whether the table is about this text rather than about its other columns."""
+    named = text.name.lower() in TEXT_NAMES
+    return usable == 0 or named or (usable <= FEW_COLUMNS and text.tokens >= SENTENCE)
+
+
+def _declared(trait: Trait, whole: bool, words: Sequence[str]) -> str:
+    """The type to declare: a whole number may still have a fraction in rows that were not seen."""
+    if trait.words and not words:
+        return "category"
+    return "number" if trait.type == "integer" and not whole else "category" if trait.type == "text" else trait.type
+
+
+def _with_target(found: Found, sample: Sample, target: str) -> tuple[tuple[Source, ...], tuple[str, ...]]:
+    """The sources whose files have the target; a test file without it (as competitions give them) is none to be judged by."""
+    lacking = tuple(split for split, names in sample.columns.items() if names and target not in names)
+    sources = [source for source in found.sources if source.split not in lacking]
+    if lacking and len({source.split for source in sources}) == 1:
+        sources = [source.model_copy(update={"split": "any"}) for source in sources]
+    return tuple(sources), lacking
