@@ -1,13 +1,12 @@
 """The whole chain: prepare → train → compress → evaluate → release, then the run's record and report."""
 
-from typing import Any
-
-from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows.compress_model import compress_model
 from flows.evaluate_model import evaluate_model
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.prepare_data import prepare_data
 from flows.release_model import release_model
 from flows.running import running
@@ -18,17 +17,14 @@ STATE_NAMES = {"promote": "Completed", "hold": "Held", "reject": "Rejected"}
 
 
 @flow(name="pipeline")
-def pipeline(
-    preset: str | None = None, config: dict[str, Any] | None = None, overrides: dict[str, Any] | None = None
-) -> State:
+def pipeline(preset: Preset = None, config: Config = None, overrides: Overrides = None) -> State:
     """From data to a served model. The result is the run's summary; the state is named Held or Rejected where the gate said so."""
     with running("pipeline", preset, config, overrides) as run:
-        settings = run.settings()
-        prepared = prepare_data(config=settings)
-        model = train_model(config=settings, prepared=prepared)
-        candidates = compress_model(config=settings, prepared=prepared, model=model)
-        judgement = evaluate_model(config=settings, prepared=prepared, candidates=candidates)
-        release_model(config=settings, prepared=prepared, judgement=judgement)
+        prepared = prepare_data(config=run.config)
+        model = train_model(config=run.config, prepared=prepared)
+        candidates = compress_model(config=run.config, prepared=prepared, model=model)
+        judgement = evaluate_model(config=run.config, prepared=prepared, candidates=candidates)
+        release_model(config=run.config, prepared=prepared, judgement=judgement)
         summary = record_run(run, prepared, model, judgement)
     verdict = summary["verdict"]
     return Completed(name=STATE_NAMES[verdict["decision"]], message="; ".join(verdict["reasons"]), data=summary)

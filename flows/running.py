@@ -99,14 +99,14 @@ def _outcome(state: State) -> str:
 
 @contextmanager
 def running(
-    pipeline: str, preset: str | None, config: Mapping[str, Any] | None, overrides: Mapping[str, Any] | None
+    pipeline: str, preset: str | None, config: PipelineConfig | None, overrides: Mapping[str, Any] | None
 ) -> Iterator[Run]:
     """The run that is going on, or a new one where a flow is started by itself."""
     active = _active.get()
     if active is not None:
         yield active
         return
-    run = Run(pipeline, resolve(preset, config, overrides))
+    run = Run(pipeline, resolve(preset, config.model_dump(mode="json") if config else None, overrides))
     set_run_id(run.run_id)
     token = _active.set(run)
     try:
