@@ -9,6 +9,7 @@ import sys
 import traceback
 from typing import Any
 
+from flows.local_prefect import api_url
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
 from storage.fingerprints import fingerprint
@@ -23,6 +24,8 @@ def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(console_level="INFO" if order["debug"] else "CRITICAL")
+        if api := api_url():
+            os.environ.setdefault("PREFECT_API_URL", api)  # the run is then seen in the UI, and starts at once
         _look_ahead(order["config"])
         summary = _run(order["config"])
         _show(summary, order["config"], as_json=order["json"])
