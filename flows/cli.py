@@ -77,6 +77,12 @@ def _add_prefect(commands) -> None:
         description="Start a Prefect server with its UI, the deployments and a worker, in the background.",
     )
     up.add_argument("--port", type=int, help="the server's port (default: 4200, or the next free one)")
+    deploy = commands.add_parser(
+        "deploy",
+        help="tell another Prefect server the work pools, deployments and automations",
+        description="Tell another Prefect server the work pools, deployments and automations; `up` does it for its own.",
+    )
+    deploy.add_argument("--api", metavar="URL", help="the server's API (default: PREFECT_API_URL)")
     commands.add_parser("down", help="stop what `up` started", description="Stop what `up` started, and its runs.")
 
 
@@ -116,7 +122,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from flows.cli_run import run_pipeline
 
         return run_pipeline(arguments)
-    if arguments.command in ("up", "down"):
+    if arguments.command in ("up", "down", "deploy"):
         from flows import cli_prefect
 
         return getattr(cli_prefect, arguments.command)(arguments)

@@ -1,4 +1,4 @@
-"""`millrace up` and `down`: a Prefect server with UI, the deployments, and one worker, in the background of this data root."""
+"""`millrace up`, `down` and `deploy`: a Prefect server with UI, the deployments, and one worker, in the background of this data root."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ import sys
 from flows.by_hand import prepare_environment
 from flows.local_prefect import POOL, api_url, start_server, start_worker
 from infra import background
+from storage.errors import ConfigError
 from storage.locks import hold
 
 CANCEL_SECONDS = 15.0
@@ -18,12 +19,22 @@ def up(arguments: argparse.Namespace) -> int:
     with hold("up", waiting=lambda: _say("another `millrace up` or `down` is at work here; waiting")):
         _say("server: starting, a minute the first time" if not api_url() else "server: runs already")
         api = os.environ["PREFECT_API_URL"] = start_server(arguments.port)
-        from flows.deploying import deploy, is_online
+        from flows.deploying import is_online
 
-        _say("deployments: made from deployments/prefect.yaml")
-        deploy(api)
+        _deploy(api)
         start_worker(api, lambda: is_online(POOL))
     _say(_where(api))
+    return 0
+
+
+def deploy(arguments: argparse.Namespace) -> int:
+    """Tell another server the same: work pools, deployments, automations."""
+    prepare_environment(console_level="INFO")
+    api = arguments.api or os.environ.get("PREFECT_API_URL") or api_url()
+    if not api:
+        raise ConfigError("deploy: no server; name one with --api or PREFECT_API_URL, or start one with: millrace up")
+    os.environ["PREFECT_API_URL"] = api
+    _deploy(api)
     return 0
 
 
@@ -40,6 +51,16 @@ def down(arguments: argparse.Namespace) -> int:
         ended = background.stop_all()
     _say(f"stopped: {ended} processes" if ended else "nothing was running")
     return 0
+
+
+def _deploy(api: str) -> None:
+    from flows.deploying import deploy as tell
+
+    try:
+        told = tell(api)
+    except ConfigError as error:
+        told = str(error)
+    _say(f"deployments: made from deployments/prefect.yaml\nautomations: {told}")
 
 
 def _where(api: str) -> str:

@@ -4,8 +4,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
@@ -16,13 +19,14 @@ from prefect.client.schemas.filters import (
     WorkerFilter,
     WorkerFilterStatus,
 )
-from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus
+from prefect.client.schemas.objects import DeploymentSchedule, FlowRun, StateType, WorkerStatus
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.states import Cancelling
 
+from flows.automations import apply_automations
 from flows.presets import preset_config
 from infra.launcher import launch
-from storage.errors import ConfigError
+from storage.errors import ConfigError, ProcessFailed
 from storage.root import data_root
 
 FOLDER = Path(__file__).resolve().parents[1] / "deployments"
@@ -30,20 +34,20 @@ IMAGE = "MILLRACE_IMAGE"
 BEGUN = [StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.CANCELLING]
 
 
-def deploy(api: str) -> None:
-    """Tell the server at `api` everything in `deployments/`. Prefect's own words go to `background/deploy.log`."""
+def deploy(api: str) -> str:
+    """Tell the server at `api` everything in `deployments/`; who hears of failures, in words.
+
+    Prefect's own words go to `background/deploy.log`. ConfigError, after all else, where the block to tell is not there.
+    """
     file = FOLDER / "prefect.yaml"
     if not file.is_file():
         raise ConfigError(
             f"{file}: not found; deployments come with a checkout of the project: install it with pip install -e"
         )
     make_work_pools(FOLDER / "work_pools")
-    launch(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
-        on_line=lambda line: None,
-        log=data_root() / "background" / "deploy.log",
-        env={"PREFECT_API_URL": api},
-    )
+    with schedules_kept():
+        _run_prefect_deploy(file, api)
+    return apply_automations(FOLDER / "automations.yaml")
 
 
 def make_work_pools(folder: Path) -> None:
@@ -61,6 +65,17 @@ def make_work_pools(folder: Path) -> None:
 def whole_configuration(preset: str) -> dict[str, Any]:
     """The preset's configuration, as a build step of `deployments/prefect.yaml`: a deployment's parameters refer to `config`."""
     return {"config": preset_config(preset).model_dump(mode="json")}
+
+
+@contextmanager
+def schedules_kept() -> Iterator[None]:
+    """Schedules that somebody switched on stay on, whatever is deployed meanwhile: the file says only how they begin."""
+    with get_client(sync_client=True) as client:
+        before = _schedules(client, active=True)
+        yield
+        for place, schedule in _schedules(client, active=False).items():
+            if place in before:
+                client.update_deployment_schedule(place[0], schedule.id, active=True)
 
 
 def is_online(pool: str) -> bool:
@@ -81,6 +96,27 @@ def cancel_runs(seconds: float) -> list[str]:
         while time.monotonic() < end and any(_goes_on(client, run) for run in runs):
             time.sleep(0.2)
     return [run.name for run in runs]
+
+
+def _run_prefect_deploy(file: Path, api: str) -> None:
+    log = data_root() / "background" / "deploy.log"
+    argv = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
+    log.unlink(missing_ok=True)
+    try:
+        launch(argv, on_line=lambda line: None, log=log, env={"PREFECT_API_URL": api})
+    except ProcessFailed:
+        said = [line for line in log.read_text().splitlines() if line.strip() not in ("", "An exception occurred.")]
+        raise ProcessFailed(f"prefect deploy: {said[-1].strip() if said else 'no message'}. Log: {log}") from None
+
+
+def _schedules(client: SyncPrefectClient, active: bool) -> dict[tuple[UUID, str], DeploymentSchedule]:
+    deployments = client.read_deployments()
+    return {
+        (deployment.id, schedule.slug or str(schedule.schedule)): schedule
+        for deployment in deployments
+        for schedule in deployment.schedules
+        if schedule.active is active
+    }
 
 
 def _goes_on(client: SyncPrefectClient, run: FlowRun) -> bool:

@@ -1,5 +1,6 @@
 """release: a promoted candidate → a signed, numbered version behind an alias."""
 
+from flows.approve_release import approved, refuse_unanswerable
 from flows.evaluate_model import evaluate_model
 from flows.flow import flow
 from flows.parameters import Config, Overrides, Preset
@@ -20,8 +21,9 @@ def release_model(
 ) -> ReleaseRef | None:
     """Release what the gate promotes, nothing else; by itself, everything before comes first (cached where nothing changed)."""
     with running("release-model", preset, config, overrides) as run:
+        refuse_unanswerable(run)
         prepared = prepared or prepare_data(config=run.config)
-        judgement = judgement or evaluate_model(config=run.config, prepared=prepared)
+        judgement = judgement or approved(run, evaluate_model(config=run.config, prepared=prepared))
         if judgement.verdict.decision != "promote":
             return None
         return run.step(
