@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run test check serve bench clean
+.PHONY: help install run up down test check serve bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -30,6 +30,12 @@ check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+up: install ## Prefect server, UI, deployments and a worker in the background (PORT=4200)
+	@$(BIN)/millrace up $(if $(PORT),--port $(PORT))
+
+down: ## stop them, and the runs
+	@$(BIN)/millrace down
 
 serve: install ## serve the champion of the default preset on this machine (PRESET=digits, PORT=8000)
 	@$(BIN)/millrace serve $(or $(PRESET),digits) --port $(or $(PORT),8000) --no-auth

@@ -12,6 +12,7 @@ import urllib.request
 from typing import Any
 
 from flows.at_home import CONSOLE, is_quiet
+from flows.local_prefect import api_url
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
 from storage.fingerprints import fingerprint
@@ -29,6 +30,8 @@ def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(debug=order["debug"])
+        if api := api_url():
+            os.environ.setdefault("PREFECT_API_URL", api)  # the run is then seen in the UI, and starts at once
         with surrounded(StorageSection.model_validate(order["config"]["storage"]).variables()):
             _look_ahead(order["config"])
             summary = _run(order["config"])

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
+    _add_prefect(commands)
     _add_registry(commands)
     _add_serving(commands)
     _add_storage(commands)
@@ -79,6 +80,22 @@ def _add_run(commands) -> None:
     run.add_argument("--json", action="store_true", help="one JSON object on stdout, logs on stderr")
     presets = commands.add_parser("presets", help="list the presets", description="List the presets.")
     presets.add_argument("--show", metavar="PRESET", help="print one preset's whole configuration as YAML")
+
+
+def _add_prefect(commands) -> None:
+    up = commands.add_parser(
+        "up",
+        help="start a Prefect server with its UI and a worker in the background",
+        description="Start a Prefect server with its UI, the deployments and a worker, in the background.",
+    )
+    up.add_argument("--port", type=int, help="the server's port (default: 4200, or the next free one)")
+    deploy = commands.add_parser(
+        "deploy",
+        help="tell another Prefect server the work pools, deployments and automations",
+        description="Tell another Prefect server the work pools, deployments and automations; `up` does it for its own.",
+    )
+    deploy.add_argument("--api", metavar="URL", help="the server's API (default: PREFECT_API_URL)")
+    commands.add_parser("down", help="stop what `up` started", description="Stop what `up` started, and its runs.")
 
 
 def _add_registry(commands) -> None:
@@ -132,6 +149,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from flows.cli_run import run_pipeline
 
         return run_pipeline(arguments)
+    if arguments.command in ("up", "down", "deploy"):
+        from flows import cli_prefect
+
+        return getattr(cli_prefect, arguments.command)(arguments)
     from flows import cli_models, cli_storage
 
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is

@@ -6,9 +6,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from flows.aliases import existing_store, move_back, move_forward
 from flows.items import read_items, read_text
-from storage.errors import NotFound
-from storage.root import default_storage
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -29,7 +28,7 @@ def models(arguments: argparse.Namespace) -> int:
     """List models, or the versions of one."""
     from storage.registry import open_registry
 
-    registry = open_registry(_storage(arguments))
+    registry = open_registry(existing_store(arguments.storage))
     names = [arguments.name] if arguments.name else registry.names()
     listing = {name: _versions(registry, name) for name in names}
     if arguments.json:
@@ -49,27 +48,21 @@ def models(arguments: argparse.Namespace) -> int:
 
 def promote(arguments: argparse.Namespace) -> int:
     """Point the alias at a version, by hand."""
-    from storage.registry import open_registry
-
-    registry = open_registry(_storage(arguments))
-    registry.promote(arguments.name, arguments.version, arguments.alias, reason="by hand", automatic=False)
-    sys.stdout.write(f"{arguments.name}: {arguments.alias} is version {arguments.version}\n")
+    moved = move_forward(arguments.name, arguments.version, arguments.alias, arguments.storage)
+    sys.stdout.write(f"{moved}\n")
     return 0
 
 
 def rollback(arguments: argparse.Namespace) -> int:
     """Point the alias at the version before."""
-    from storage.registry import open_registry
-
-    version = open_registry(_storage(arguments)).rollback(arguments.name, arguments.alias)
-    sys.stdout.write(f"{arguments.name}: {arguments.alias} is version {version.number} again\n")
+    sys.stdout.write(f"{move_back(arguments.name, arguments.alias, arguments.storage)}\n")
     return 0
 
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict a file's items; one JSON line each."""
     text = read_text(arguments.input)
-    storage = _storage(arguments)
+    storage = existing_store(arguments.storage)
 
     from storage.objects import open_store
     from storage.registry import open_registry
@@ -97,7 +90,7 @@ def serve(arguments: argparse.Namespace) -> int:
     argv += ["--keys", arguments.keys] if arguments.keys else []
     argv += ["--no-auth"] if arguments.no_auth else []
     service.check(service.parser().parse_args(argv))  # misuse is said before a missing store
-    return service.main([*argv, "--storage", _storage(arguments)])
+    return service.main([*argv, "--storage", existing_store(arguments.storage)])
 
 
 def verify(arguments: argparse.Namespace) -> int:
@@ -106,7 +99,7 @@ def verify(arguments: argparse.Namespace) -> int:
     from storage.signing import open_keyring
     from storage.verification import verify_store
 
-    storage = _storage(arguments)
+    storage = existing_store(arguments.storage)
     store = open_store(storage)
     report = verify_store(store, open_keyring(store.url))
     if arguments.json:
@@ -137,16 +130,3 @@ def _versions(registry: Any, name: str) -> list[dict[str, Any]]:
         }
         for version in registry.versions(name)
     ]
-
-
-def _storage(arguments: argparse.Namespace) -> str:
-    """The store that is asked. NotFound where a local one is not there: opening it would make an empty one."""
-    from storage.engines import locate
-
-    storage = arguments.storage or default_storage()
-    folder = locate(storage).folder
-    if folder is not None and not folder.is_dir():
-        raise NotFound(
-            f"store {folder}: there is no such folder; name another with --storage, or make one with: millrace run digits"
-        )
-    return storage

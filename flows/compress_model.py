@@ -1,10 +1,9 @@
 """compress: model → candidates, the fp32 model among them."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from prefect import flow
-
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.prepare_data import Prepared, prepare_data
 from flows.running import running
 from flows.steps import COMPRESS
@@ -24,16 +23,16 @@ class Candidates:
 
 @flow(name="compress-model")
 def compress_model(
-    preset: str | None = None,
-    config: dict[str, Any] | None = None,
-    overrides: dict[str, Any] | None = None,
+    preset: Preset = None,
+    config: Config = None,
+    overrides: Overrides = None,
     prepared: Prepared | None = None,
     model: ModelRef | None = None,
 ) -> Candidates:
     """Make the candidates side by side; by itself, prepare and train first (cached where nothing changed)."""
     with running("compress-model", preset, config, overrides) as run:
-        prepared = prepared or prepare_data(config=run.settings())
-        model = model or train_model(config=run.settings(), prepared=prepared)
+        prepared = prepared or prepare_data(config=run.config)
+        model = model or train_model(config=run.config, prepared=prepared)
         common = {
             "device": resolve_device(run.config.train.device),
             "model": model,

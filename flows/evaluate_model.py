@@ -1,10 +1,8 @@
 """evaluate: candidates → scores, latencies, choice, verdict."""
 
-from typing import Any
-
-from prefect import flow
-
 from flows.compress_model import Candidates, compress_model
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.prepare_data import Prepared, prepare_data
 from flows.running import running
 from flows.steps import ENCODE, MEASURE, SCORE
@@ -15,16 +13,16 @@ from tasks.recipes import UNCOMPRESSED
 
 @flow(name="evaluate-model")
 def evaluate_model(
-    preset: str | None = None,
-    config: dict[str, Any] | None = None,
-    overrides: dict[str, Any] | None = None,
+    preset: Preset = None,
+    config: Config = None,
+    overrides: Overrides = None,
     prepared: Prepared | None = None,
     candidates: Candidates | None = None,
 ) -> Judgement:
     """Score every candidate, choose one on validation rows, judge it on test rows against teacher and champion."""
     with running("evaluate-model", preset, config, overrides) as run:
-        prepared = prepared or prepare_data(config=run.settings())
-        candidates = candidates or compress_model(config=run.settings(), prepared=prepared)
+        prepared = prepared or prepare_data(config=run.config)
+        candidates = candidates or compress_model(config=run.config, prepared=prepared)
         section = run.config.evaluate
         how = {"confidence": section.confidence, "resamples": section.resamples, "seed": section.seed}
         everyone = {UNCOMPRESSED.name: candidates.baseline, **candidates.artifacts}

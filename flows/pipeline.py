@@ -4,13 +4,13 @@
 import flows.at_home  # noqa: F401  before Prefect, which reads its settings once
 
 # isort: on
-from typing import Any
 
-from prefect import flow
-
+from flows.approve_release import approved, refuse_unanswerable
 from flows.compress_model import compress_model
 from flows.display import shown
 from flows.evaluate_model import evaluate_model
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.prepare_data import prepare_data
 from flows.release_model import release_model
 from flows.results import Model, Result
@@ -20,16 +20,15 @@ from flows.train_model import train_model
 
 
 @flow(name="pipeline")
-def pipeline(
-    preset: str | None = None, config: dict[str, Any] | None = None, overrides: dict[str, Any] | None = None
-) -> Result:
+def pipeline(preset: Preset = None, config: Config = None, overrides: Overrides = None) -> Result:
     """From data to a served model. The result holds summary, report and model; the state is named Held or Rejected where the gate said so."""
     with shown(), running("pipeline", preset, config, overrides) as run:
-        settings = run.settings()
-        prepared = prepare_data(config=settings)
-        model = train_model(config=settings, prepared=prepared)
-        candidates = compress_model(config=settings, prepared=prepared, model=model)
-        judgement = evaluate_model(config=settings, prepared=prepared, candidates=candidates)
-        release_model(config=settings, prepared=prepared, judgement=judgement)
+        refuse_unanswerable(run)
+        prepared = prepare_data(config=run.config)
+        model = train_model(config=run.config, prepared=prepared)
+        candidates = compress_model(config=run.config, prepared=prepared, model=model)
+        judgement = evaluate_model(config=run.config, prepared=prepared, candidates=candidates)
+        judgement = approved(run, judgement)
+        release_model(config=run.config, prepared=prepared, judgement=judgement)
         summary = record_run(run, prepared, model, judgement)
     return Result(summary, judgement.verdict, Model(judgement.artifact)).state()  # pyright: ignore[reportReturnType]  # Prefect gives the caller its data

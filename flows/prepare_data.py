@@ -1,10 +1,9 @@
 """prepare: raw rows → checked, split data set → fitted transforms → features."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from prefect import flow
-
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.running import running
 from flows.steps import ENCODE, FIT, PREPARE
 from storage.refs import DatasetRef, FeaturesRef, TransformsRef
@@ -21,9 +20,7 @@ class Prepared:
 
 
 @flow(name="prepare-data")
-def prepare_data(
-    preset: str | None = None, config: dict[str, Any] | None = None, overrides: dict[str, Any] | None = None
-) -> Prepared:
+def prepare_data(preset: Preset = None, config: Config = None, overrides: Overrides = None) -> Prepared:
     """Read, check and split the sources; fit the transforms on training rows; make the features."""
     with running("prepare-data", preset, config, overrides) as run:
         dataset = run.step(PREPARE, identity=source_identity(run.config.data))

@@ -1,10 +1,9 @@
 """release: a promoted candidate → a signed, numbered version behind an alias."""
 
-from typing import Any
-
-from prefect import flow
-
+from flows.approve_release import approved, refuse_unanswerable
 from flows.evaluate_model import evaluate_model
+from flows.flow import flow
+from flows.parameters import Config, Overrides, Preset
 from flows.prepare_data import Prepared, prepare_data
 from flows.running import running
 from flows.steps import RELEASE
@@ -14,16 +13,17 @@ from tasks.judgement import Judgement
 
 @flow(name="release-model")
 def release_model(
-    preset: str | None = None,
-    config: dict[str, Any] | None = None,
-    overrides: dict[str, Any] | None = None,
+    preset: Preset = None,
+    config: Config = None,
+    overrides: Overrides = None,
     prepared: Prepared | None = None,
     judgement: Judgement | None = None,
 ) -> ReleaseRef | None:
     """Release what the gate promotes, nothing else; by itself, everything before comes first (cached where nothing changed)."""
     with running("release-model", preset, config, overrides) as run:
-        prepared = prepared or prepare_data(config=run.settings())
-        judgement = judgement or evaluate_model(config=run.settings(), prepared=prepared)
+        refuse_unanswerable(run)
+        prepared = prepared or prepare_data(config=run.config)
+        judgement = judgement or approved(run, evaluate_model(config=run.config, prepared=prepared))
         if judgement.verdict.decision != "promote":
             return None
         return run.step(

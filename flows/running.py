@@ -10,15 +10,18 @@ from functools import partial
 from typing import Any
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ExternalSignal
 from prefect.logging import get_run_logger
 
+from flows.artifacts import showing_progress
 from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
+from infra.launcher import children_stopped
 from storage.objects import open_store
 from storage.root import default_storage
 from storage.runs import new_run_id
 from storage.surroundings import surrounded
-from tasks.progress import reporter, set_run_id
+from tasks.progress import reporter, set_run
 
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
 
@@ -66,8 +69,12 @@ class Run:
                 timed = partial(self._timed, step, f"{step.name} {case}", self._parameters(step, inputs))
                 futures[case] = pool.submit(contextvars.copy_context().run, timed)
             ended = {case: future.result() for case, future in futures.items()}
+        except (KeyboardInterrupt, ExternalSignal):  # a cancelled run waits for nobody
+            with children_stopped():
+                pool.shutdown(cancel_futures=True)
+            raise
         finally:
-            pool.shutdown(cancel_futures=True)  # on Ctrl-C no further case is begun
+            pool.shutdown(cancel_futures=True)
         return {case: self._enter(f"{step.name} {case}", *how) for case, how in ended.items()}
 
     def _timed(self, step: Step, label: str, parameters: Mapping[str, Any]) -> tuple[State, str, float]:
@@ -100,18 +107,18 @@ def _outcome(state: State) -> str:
 
 @contextmanager
 def running(
-    pipeline: str, preset: str | None, config: Mapping[str, Any] | None, overrides: Mapping[str, Any] | None
+    pipeline: str, preset: str | None, config: PipelineConfig | None, overrides: Mapping[str, Any] | None
 ) -> Iterator[Run]:
     """The run that is going on, or a new one where a flow is started by itself."""
     active = _active.get()
     if active is not None:
         yield active
         return
-    run = Run(pipeline, resolve(preset, config, overrides))
-    set_run_id(run.run_id)
+    run = Run(pipeline, resolve(preset, config.model_dump(mode="json") if config else None, overrides))
+    set_run(run.run_id, get_run_logger())
     token = _active.set(run)
     try:
-        with surrounded(run.config.storage.variables()):
+        with surrounded(run.config.storage.variables()), showing_progress(run.config.name):
             yield run
     finally:
         _active.reset(token)

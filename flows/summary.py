@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from flows.artifacts import show_report
 from flows.prepare_data import Prepared
 from flows.running import Run
 from infra.machine import processor
@@ -23,7 +24,7 @@ from storage.surroundings import told
 from tasks.frames.quarantine import read_quarantine
 from tasks.judgement import Judgement
 from tasks.recipes import UNCOMPRESSED
-from tasks.report.page import render
+from tasks.report.page import draw, render
 from tasks.report.serving import request
 from tasks.results import read_latency, read_meta, read_scores
 
@@ -46,14 +47,16 @@ def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgeme
         "report": str(report_path),
     }
     store = open_store(run.storage)
-    store = open_store(run.storage)
     record = {"config": run.settings(), "started": run.started, "steps": [asdict(entry) for entry in run.steps]}
     put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time()})  # before what is only shown
-    html = render(_view(run, summary, example, prepared, model, judgement)).encode()
+    view = _view(run, summary, example, prepared, model, judgement)
+    figures = draw(view)
+    html = render(view, figures).encode()
     report_path.parent.mkdir(parents=True, exist_ok=True)
     report_path.write_bytes(html)
     blob = put_blob(store, html, ".html")
     put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time(), "report": asdict(blob)})
+    show_report(view, figures)
     return summary
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ _GRACE_SECONDS = 5.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 # -m would look for modules in the current folder first, where a user may well have a package called `tasks`.
 _ALWAYS = {"PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+_children: set[int] = set()  # leaders of groups that other threads wait for
+_stopping = threading.Event()
 
 
 def launch(
@@ -43,13 +46,17 @@ def launch(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as log_file:
         start = log_file.tell()
+        _refuse_stopped(argv)
         process = _start(argv, log_file, {**os.environ, **_ALWAYS, **_limits(threads), **(env or {})})
         sweeper = _sweeper(process)
+        _children.add(process.pid)
         try:
             error = _listen(process, on_line, log_file)
             sweeper.join()
         finally:
+            _children.discard(process.pid)
             _end(process, sweeper)
+    _refuse_stopped(argv)
     _judge(" ".join(_shown(argv)), process.returncode, error or _last_line(log, start), log)
 
 
@@ -208,3 +215,27 @@ def _limits(threads: int | None) -> dict[str, str]:
 def _shown(argv: Sequence[str]) -> Sequence[str]:
     """The command without the interpreter's path: `tasks.nn.trainer job.json`."""
     return argv[2:] if list(argv[1:2]) == ["-m"] else argv
+
+
+@contextmanager
+def children_stopped() -> Iterator[None]:
+    """End the children that other threads of this process wait for, and start no new ones, while this is open.
+
+    For those threads it is a permanent failure: nobody tries again what was stopped on purpose.
+    """
+    _stopping.set()
+    try:
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in list(_children):
+                _signal_group(pid, number)
+            end = time.monotonic() + _GRACE_SECONDS
+            while _children and time.monotonic() < end:
+                time.sleep(0.05)
+        yield
+    finally:
+        _stopping.clear()
+
+
+def _refuse_stopped(argv: Sequence[str]) -> None:
+    if _stopping.is_set():
+        raise ProcessFailed(f"process {' '.join(_shown(argv))} was stopped together with the run")

@@ -29,6 +29,7 @@ WORDS = {
 
 _listeners: list[Callable[[Event], None]] = []
 _run_id = ""
+_run_log: Any = None
 
 
 def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
@@ -38,8 +39,12 @@ def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
 
 
 def reporter(stage: str, logger: Any) -> Callable[[Event], None]:
-    """A function that reports events of `stage`; the log gets one line every two seconds at most, and all that end something."""
+    """A function that reports events of `stage`; the log gets one line every two seconds at most, and all that end something.
+
+    The log of the run as a whole gets the same, so that who looks at it need not look for the stage's own.
+    """
     last_logged = 0.0
+    logs = [logger, _run_log] if _is_elsewhere(logger) else [logger]
 
     def report(event: Event) -> None:
         nonlocal last_logged
@@ -53,7 +58,8 @@ def reporter(stage: str, logger: Any) -> Callable[[Event], None]:
             or now - last_logged > LOG_EVERY_SECONDS
         ):
             last_logged = now
-            logger.log(logging.INFO, "%s", describe(full))
+            for log in logs:
+                log.log(logging.INFO, "%s", describe(full))
 
     return report
 
@@ -85,12 +91,21 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def set_run_id(run_id: str) -> None:
-    """Name the run that step records written by this process belong to."""
-    global _run_id
-    _run_id = run_id
+def set_run(run_id: str, log: Any) -> None:
+    """Name the run that step records written by this process belong to, and the log of that run as a whole."""
+    global _run_id, _run_log
+    _run_id, _run_log = run_id, log
 
 
 def current_run_id() -> str:
     """The run that this process works for; empty outside a run."""
     return _run_id
+
+
+def _is_elsewhere(logger: Any) -> bool:
+    """Whether what `logger` writes is not seen in the run's own log: it belongs to a stage's run of its own."""
+    return _run_log is not None and _flow_run(logger) != _flow_run(_run_log)
+
+
+def _flow_run(logger: Any) -> Any:
+    return (getattr(logger, "extra", None) or {}).get("flow_run_id")

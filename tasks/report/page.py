@@ -24,8 +24,11 @@ from tasks.report.serving import curl, serve_command
 FOLDER = Path(__file__).parent
 
 
-def render(view: Mapping[str, Any]) -> str:
-    """The page for one run. Only `summary` is needed; what is absent in `view` is left out with a word. All values are escaped."""
+def render(view: Mapping[str, Any], figures: Mapping[str, str] | None = None) -> str:
+    """The page for one run. Only `summary` is needed; what is absent in `view` is left out with a word. All values are escaped.
+
+    `figures`: what `draw` gave, where it was drawn already.
+    """
     summary = view["summary"]
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -57,7 +60,7 @@ def render(view: Mapping[str, Any]) -> str:
         started=view.get("started", ""),
         machine=view.get("machine", ""),
         figures={
-            name: Markup(drawn) for name, drawn in _figures(view).items()
+            name: Markup(drawn) for name, drawn in (figures or draw(view)).items()
         },  # ours; their texts are escaped in them
         decisions=formats.DECISIONS,
         metric_name=formats.metric_name,
@@ -68,7 +71,7 @@ def render(view: Mapping[str, Any]) -> str:
     )
 
 
-def _figures(view: Mapping[str, Any]) -> dict[str, str]:
+def draw(view: Mapping[str, Any]) -> dict[str, str]:
     """Inline SVG by name; an empty text where there is nothing to draw."""
     metrics, confusion = view["summary"].get("metrics") or {}, view.get("confusion")
     candidates, history = view.get("candidates") or [], view.get("history") or []

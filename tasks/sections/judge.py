@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tasks.sections.base import Section
+from tasks.sections.base import NOT_IN_KEY, Section
 
 
 class EvaluateSection(Section):
@@ -34,6 +34,15 @@ class EvaluateSection(Section):
     seed: int = Field(default=0, ge=0, description="Seed of the bootstrap")
 
 
+class ApprovalSection(Section):
+    """Whether a person has the last word before the alias moves."""
+
+    ask: bool = Field(default=False, description="Wait for a person's answer in Prefect's UI before the alias moves")
+    hours: float = Field(
+        default=24.0, gt=0, le=720, description="How long to wait for the answer; then the candidate is held"
+    )
+
+
 class ReleaseSection(Section):
     """Stage release."""
 
@@ -44,3 +53,8 @@ class ReleaseSection(Section):
     )
     golden_rows: int = Field(default=8, ge=1, le=256, description="Test rows kept as golden requests")
     tolerance: float = Field(default=1e-4, gt=0, description="Greatest difference between outputs in parity checks")
+    approval: ApprovalSection = Field(
+        default_factory=ApprovalSection,
+        description="Whether a person has the last word before the alias moves",
+        json_schema_extra=NOT_IN_KEY,
+    )
