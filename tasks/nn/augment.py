@@ -13,20 +13,18 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from tasks.sections import AugmentOptions
 
-NUMBERS = (
-    8  # random numbers for each row; each kind of change reads its own, so that one setting does not alter another's
-)
+NUMBERS = 7  # random numbers for each row; changes that can come together each read their own
 STREAM = 1  # tells this generator from that of the epoch's order
 
 
 def draw(rows: int, seed: int, epoch: int) -> np.ndarray:
-    """(N, 8) float32: the random numbers of each row in this epoch."""
+    """(N, 7) float32: the random numbers of each row in this epoch."""
     return np.random.Generator(np.random.PCG64([seed, epoch, STREAM])).random((rows, NUMBERS), np.float32)
 
 
-def augmented(x_BCHW: Tensor, options: AugmentOptions, drawn_B8: Tensor) -> Tensor:
+def augmented(x_BCHW: Tensor, options: AugmentOptions, drawn_B7: Tensor) -> Tensor:
     """The images or spectrograms (B, C, H, W), changed; what moves in from outside repeats the border."""
-    down, across, flip, turn, size, top, left, _ = drawn_B8.unbind(1)
+    down, across, flip, turn, size, top, left = drawn_B7.unbind(1)
     if options.rotate_degrees:
         x_BCHW = _rotated(x_BCHW, (2 * turn - 1) * options.rotate_degrees)
     if options.shift_pixels or options.shift_frames or options.flip:

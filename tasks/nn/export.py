@@ -16,9 +16,8 @@ from tasks.nn.descriptions import Description
 OPSET = 20
 CHECKED_ROWS = 5
 TOLERANCE = 1e-4  # of the greatest output
-NO_LIMIT = (
-    1 << 40
-)  # bytes of a weight that is computed from others (an LSTM's gates in another order) and so stored as the result
+# A weight computed from others (an LSTM's gates in another order) is stored as the result, whatever its size in bytes.
+NO_LIMIT = 1 << 40
 
 
 def export(model: nn.Module, description: Description) -> ModelProto:

@@ -10,7 +10,7 @@ from tasks.nn.families.family import Family, Options, is_image
 
 
 class Residual(nn.Module):
-    """Two 3×3 convolutions with batch norm, added to the input; where the shape changes, to a 1×1 convolution of it."""
+    """Two 3×3 convolutions with batch norm, added to the input; where the shape changes, to a 1×1 convolution of it with batch norm."""
 
     def __init__(self, inputs: int, inner: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -19,7 +19,8 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(inner, outputs, 3, padding=1, bias=False)
         self.second_norm = nn.BatchNorm2d(outputs)
         same = stride == 1 and inputs == outputs
-        self.shortcut = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        changed = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        self.shortcut = nn.Identity() if same else changed
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         h_BCHW = self.first_norm(self.first(x_BCHW)).relu()
