@@ -2,13 +2,16 @@
 
 import importlib.util
 import os
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
+from distributed import LocalCluster
 
 from infra.clusters import open_cluster
 from storage.errors import ConfigError, WorkerLost
+from storage.surroundings import surrounded
 from tasks.sections import ClusterSection
 
 
@@ -26,6 +29,19 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
         assert all(worker["local_directory"].startswith(str(tmp_path)) for worker in workers)
     assert events == [{"event": "cluster", "cluster": "local", "workers": 2}]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+def test_workers_elsewhere_are_told_of_the_store_for_as_long_as_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    asked = partial(os.environ.get, "AWS_REGION")
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)) as elsewhere:
+        section = ClusterSection(address=elsewhere.scheduler_address)
+        with surrounded({"AWS_REGION": "eu-central-1"}), open_cluster(section) as client:
+            assert client.submit(asked, pure=False).result() == "eu-central-1"
+        with open_cluster(section) as client:
+            assert client.submit(asked, pure=False).result() is None
 
 
 def test_an_address_where_nothing_answers_is_named(monkeypatch: pytest.MonkeyPatch):
