@@ -5,10 +5,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run up down test check serve bench clean
+.PHONY: help install run up down test check serve bench s3-server clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 install: $(STAMP) ## set up .venv from the lock file (instant when nothing changed; PIP_ARGS=… goes to pip)
 
@@ -22,7 +22,8 @@ $(STAMP): pyproject.toml requirements.lock
 run: install ## the whole chain on the default preset (PRESET=digits)
 	@$(BIN)/millrace run $(or $(PRESET),digits)
 
-test: install ## all tests
+test: install ## all tests; the first time it tries for two minutes to fetch a real S3 server (60 MB, Debian)
+	@$(BIN)/python -m infra.s3_server fetch --seconds 120 || true
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install ## format, lint, types, import contracts
@@ -42,6 +43,10 @@ serve: install ## serve the champion of the default preset on this machine (PRES
 
 bench: install ## benchmarks beside a peer; a JSON line each
 	@for bench in tests/benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+s3-server: install ## a real S3 server (Ceph RGW) on this machine until Ctrl-C (PORT=7480)
+	@$(BIN)/python -m infra.s3_server fetch
+	@$(BIN)/python -m infra.s3_server serve --port $(or $(PORT),7480)
 
 clean: ## remove the environment, the data root and caches
 	rm -rf .venv .millrace .pytest_cache .ruff_cache .import_linter_cache dist build

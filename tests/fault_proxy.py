@@ -45,7 +45,9 @@ class Storm:
 
 
 class FaultProxy(ThreadingHTTPServer):
-    """`storm`: what to hurt, None for nothing; `seen`: the headers of each request, by method and path."""
+    """`storm`: what to hurt, None for nothing; `forgotten`: headers that the server does not get; `seen`: method, path and
+    headers of each request.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -55,6 +57,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.lock = threading.Lock()
         self.storm: Storm | None = None
+        self.forgotten: set[str] = set()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
         if tls:
@@ -92,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                if name.lower() not in ("expect", "connection"):
+                if name.lower() not in {"expect", "connection", *self.server.forgotten}:
                     connection.putheader(name, value)
             connection.endheaders(body)
             answer = connection.getresponse()

@@ -49,7 +49,7 @@ class RealS3:
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephRgw]:
     """Ceph RGW for the session, started in two seconds; skips where it was not fetched."""
     if not unpacked(server_folder()):
-        pytest.skip("no real S3 server here; fetch one (60 MB, Debian): make s3-server")
+        pytest.skip("no real S3 server here; fetch one (60 MB, Debian): python -m infra.s3_server fetch")
     server = CephRgw(server_folder(), tmp_path_factory.mktemp("rgw") / "run")
     try:
         server.start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import fsspec.core
 
-from storage.engines import ALIASES
+from storage.clouds import ALIASES, CLOUDS
 from storage.errors import ConfigError
 
 EXTRAS = {"gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
@@ -22,7 +22,8 @@ def filesystem(url: str) -> tuple[Any, str]:
     except ImportError as error:
         raise ConfigError(_missing(url, ALIASES.get(protocol, protocol), error)) from error
     except (ValueError, TypeError) as error:
-        raise ConfigError(_unusable(url, error)) from error
+        cloud = CLOUDS.get(ALIASES.get(protocol, protocol))
+        raise ConfigError(_unusable(url, error) + (f"; {cloud.advice}" if cloud else "")) from error
     if protocol in ("s3", "s3a"):
         fs.retries = S3_TRIES
     return fs, path

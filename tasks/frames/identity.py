@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.root import data_root
+from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import locate
-from tasks.frames.streams import opened, reading
+from tasks.frames.streams import opened
 from tasks.sections import DataSection
 
 CHUNK_BYTES = 4 << 20

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from storage.errors import ConfigError, NotFound
+from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem, hidden
-from tasks.frames.streams import Entry, is_archive, list_members, plain_name, reading
+from tasks.frames.streams import Entry, is_archive, list_members, plain_name
 from tasks.sections import DataSection, Source
 
 FORMATS = {

@@ -1,16 +1,12 @@
 """Opening what rows come from: any fsspec URL, decompressed by its suffix, and members of tar and zip archives."""
 
 import bz2
-import errno
 import gzip
 import io
 import lzma
 import re
-import socket
-import sys
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +18,10 @@ import fsspec.asyn
 import fsspec.utils
 import zstandard
 
-from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageUnavailable
+from storage.errors import NotFound
 from storage.root import work_folder
-from tasks.frames.filesystems import filesystem, hidden
+from tasks.frames.faults import reading
+from tasks.frames.filesystems import filesystem
 
 DECOMPRESS: dict[str, Callable[[Any], Any]] = {
     ".gz": gzip.open,
@@ -35,21 +32,7 @@ DECOMPRESS: dict[str, Callable[[Any], Any]] = {
 TAR = re.compile(r"\.(tar(\.(gz|bz2|xz|zst))?|tgz|tbz2?|txz|tzst)$", re.IGNORECASE)
 ZIP = re.compile(r"\.zip$", re.IGNORECASE)
 SHORT_TAR = {".tgz": ".gz", ".tbz": ".bz2", ".tbz2": ".bz2", ".txz": ".xz", ".tzst": ".zst"}
-DAMAGED = (
-    EOFError,
-    lzma.LZMAError,
-    zlib.error,
-    gzip.BadGzipFile,
-    zstandard.ZstdError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-)
 IN_MEMORY_BYTES = 8 << 20  # a file from an HTTP server is held in memory up to this size, and on disk above it
-CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound"}
-UNTRUSTED = {"SSLError", "SSLCertVerificationError", "ClientConnectorCertificateError"}
-UNANSWERED = {"ClientConnectionError", "ClientPayloadError", "HTTPClientError", "ConnectionError", "TimeoutError"}
-PASSING = {errno.EBUSY, errno.EIO, errno.EAGAIN, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ESTALE}
-PASSING_STATUS = {408, 425, 429}
 
 
 @dataclass(frozen=True)
@@ -149,73 +132,6 @@ def skip(stream: Any, count: int) -> None:
         if not block:
             raise EOFError("the file is shorter than when it was planned")
         count -= len(block)
-
-
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what can go wrong while `name` is read into errors of this project."""
-    try:
-        yield
-    except DAMAGED as error:
-        raise SchemaError(
-            f"{hidden(name)}: cannot be unpacked ({error or type(error).__name__}); fetch it again"
-        ) from error
-    except _foreign() as error:
-        raise _meaning(hidden(name), error) from error
-
-
-def _foreign() -> tuple[type[Exception], ...]:
-    """What file systems raise. A library that is not loaded has raised nothing, and is not loaded for this."""
-    libraries = (("aiohttp", "ClientError"), ("botocore.exceptions", "BotoCoreError"))
-    return (OSError, *(getattr(sys.modules[name], error) for name, error in libraries if name in sys.modules))
-
-
-def _meaning(name: str, error: BaseException) -> MillraceError:
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    found = " ".join(hidden(str(error) or type(error).__name__).split())[:300]
-    if isinstance(error, FileNotFoundError):
-        return _absence(name, error, found)
-    if status := getattr(error, "status", 0):
-        return _refusal(name, status, f"HTTP status {status} {getattr(error, 'message', '')}".strip())
-    if isinstance(error, PermissionError):
-        return _refusal(name, 403, found)
-    if kinds & CREDENTIALS:
-        return ConfigError(
-            f"{name}: found no credentials ({found}); set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        )
-    if kinds & UNTRUSTED:
-        return ConfigError(
-            f"{name}: the server's certificate is not trusted ({found[:120]}); name a PEM file of who signed it as "
-            "storage.ca_file, or in AWS_CA_BUNDLE or SSL_CERT_FILE"
-        )
-    if kinds & UNANSWERED or isinstance(error, socket.gaierror) or getattr(error, "errno", None) in PASSING:
-        return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")
-    if isinstance(error, OSError) and error.errno is None:  # bz2 and Arrow say so of content
-        return SchemaError(f"{name}: cannot be read ({found}); it is damaged: fetch it again")
-    return ConfigError(f"{name}: cannot be read ({found}); check data.sources and data.root")
-
-
-def _absence(name: str, error: FileNotFoundError, found: str) -> MillraceError:
-    """fsspec says of whatever an HTTP server answers that there is no file; the cause says what it was."""
-    cause = error.__cause__
-    if isinstance(cause, _foreign()) and not isinstance(cause, FileNotFoundError):
-        return _meaning(name, cause)
-    response: Any = getattr(cause, "response", None)
-    if response and response.get("Error", {}).get("Code") == "NoSuchBucket":
-        return NotFound(f"{name}: the bucket does not exist; create it, or correct data.sources and data.root")
-    return NotFound(f"{name}: no such file ({found}); check data.sources and data.root")
-
-
-def _refusal(name: str, status: int, found: str) -> MillraceError:
-    if status in (404, 410):
-        return NotFound(f"{name}: no such file ({found}); check data.sources and data.root")
-    if status in PASSING_STATUS or status >= 500:
-        return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")
-    if status in (401, 403, 407):
-        return ConfigError(
-            f"{name}: may not be read ({found}); change the file's owner or mode, or give credentials that may read it"
-        )
-    return ConfigError(f"{name}: was refused ({found}); check data.sources and data.root")
 
 
 def glob_matcher(pattern: str) -> Callable[[str], bool]:

@@ -20,12 +20,12 @@ from lookalike_s3 import lookalike_s3
 
 from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageUnavailable
 from tasks.frames import identity, streams
+from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.identity import source_identity
 from tasks.frames.pieces import Piece, plan_group
 from tasks.frames.reading import read_piece
 from tasks.frames.sources import find_groups
-from tasks.frames.streams import reading
 from tasks.sections import DataSection
 
 S3_SETTINGS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_EC2_METADATA_DISABLED": "true"}

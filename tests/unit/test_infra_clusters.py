@@ -6,16 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import environment, gone, wait_for
+from distributed import LocalCluster
 
 from flows.settings import resolve
 from infra.clusters import GIB, open_cluster, size
 from infra.machine import has_cuda
 from storage.errors import ConfigError
+from storage.surroundings import surrounded
 from tasks.sections import ClusterSection
 
 
@@ -33,6 +36,19 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
         assert all(worker["local_directory"].startswith(str(tmp_path)) for worker in workers)
     assert events == [{"event": "cluster", "cluster": "local", "workers": 2}]
     wait_for(lambda: all(map(gone, pids)), "the workers' end")
+
+
+def test_workers_elsewhere_are_told_of_the_store_for_as_long_as_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    asked = partial(os.environ.get, "AWS_REGION")
+    with LocalCluster(1, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)) as elsewhere:
+        section = ClusterSection(address=elsewhere.scheduler_address)
+        with surrounded({"AWS_REGION": "eu-central-1"}), open_cluster(section) as client:
+            assert client.submit(asked, pure=False).result() == "eu-central-1"
+        with open_cluster(section) as client:
+            assert client.submit(asked, pure=False).result() is None
 
 
 @pytest.mark.parametrize(

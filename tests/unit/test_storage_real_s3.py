@@ -16,9 +16,9 @@ from real_s3 import RealS3
 from flows.cli import main
 from infra.s3_server.ceph import KMS_KEY
 from storage.blobs import fetch_blob, put_blob
-from storage.errors import ConfigError, NotFound
+from storage.errors import ConfigError, NotFound, Untrusted
 from storage.objects import ObjectStore, open_store
-from storage.registry import Registry
+from storage.registry import Registry, open_registry
 from storage.signing import open_keyring
 from storage.surroundings import surrounded, variables
 from tasks.frames.identity import source_identity
@@ -62,6 +62,16 @@ def test_racing_registrations_get_a_version_each(store: ObjectStore):
 
     with ThreadPoolExecutor(6) as pool:
         assert sorted(pool.map(register, range(6))) == [1, 2, 3, 4, 5, 6]
+
+
+def test_another_machine_is_told_whom_to_trust(store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Registry(store, open_keyring(store.url)).register("digits", "a" * 64, "a" * 64)
+    key = (tmp_path / "root" / "keys" / "signing.pub").read_text()
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "elsewhere"))
+    with pytest.raises(Untrusted, match=r"not trusted here .*copy the signer's signing\.pub .*MILLRACE_TRUSTED_KEYS"):
+        open_registry(store.url).versions("digits")
+    monkeypatch.setenv("MILLRACE_TRUSTED_KEYS", key)
+    assert len(open_registry(store.url).versions("digits")) == 1
 
 
 def test_a_missing_bucket_and_a_wrong_secret_are_told_apart(real_s3: RealS3, monkeypatch: pytest.MonkeyPatch):

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import boto3
 import pytest
+from fault_proxy import fault_proxy
 from lookalike_s3 import LookalikeS3, lookalike_s3
 from moto.server import ThreadedMotoServer
 
+from flows.cli import main
 from storage.blobs import fetch_blob, put_blob, read_blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, StorageUnavailable
 from storage.manifests import put_files
@@ -155,6 +157,20 @@ def test_a_server_that_ignores_conditions_is_refused(lookalike: LookalikeS3):
     lookalike.conditions = False
     with pytest.raises(ConfigError, match="such a store loses releases"):
         open_store("s3://bucket/x")
+
+
+def test_the_check_says_of_a_server_that_ignores_conditions_that_millrace_cannot_work_there(
+    store: ObjectStore, moto: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    with fault_proxy(moto) as proxy:
+        proxy.forgotten = {"if-none-match"}
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        assert main(["storage", "check", f"{store.url}/y", "--large-mb", "1"]) == 1
+    out = capsys.readouterr().out
+    assert "✗ put-if-absent" in out
+    assert "✓ large objects" in out
+    assert out.endswith("Millrace cannot work here, see ✗\n")
+    assert list(store.list("y")) == []
 
 
 def test_a_store_that_may_only_be_read_opens_and_refuses_to_write(lookalike: LookalikeS3):
