@@ -61,38 +61,55 @@ def choose_columns(found: Found, sample: Sample, target: str, text: str, data: M
 
     ConfigError for a target or text that is not there, with the columns that are; SchemaError where nothing is left to learn from.
     """
-    names, place = sample.table.column_names, found.root
-    traits = {name: describe(name, sample.table.column(name)) for name in names}
+    table = sample.table
+    traits = {name: describe(name, table.column(name)) for name in table.column_names}
+    _check_named(traits, target, text, data.get("features", ()))
+    answers = read_answers(table.column(target), traits[target], str(data.get("task", "")), sample.whole)
+    against = reasons_against(table, traits, target, answers.task)
+    others = {name: trait for name, trait in traits.items() if name != target}
+    kind, reason, features = _kind(others, [name for name in others if name not in against], text, data)
+    instead = f"{features[0]!r} alone is learned from" if kind == "text" else "as you said"
+    words = _words([traits[name] for name in (*features, target)], answers)
+    sources, lacking = _with_target(found, sample, target)
+    rows = sample.rows if len({source.split for source in sources}) == 1 else round(sample.rows / found.learned_share)
+    return Chosen(
+        kind,
+        reason,
+        answers,
+        rows,
+        sample.whole and rows == sample.rows,
+        sources,
+        features,
+        {name: _declared(traits[name], sample.whole, words) for name in features} if kind == "table" else {},
+        {name: against.get(name, instead) for name in others if name not in features},
+        words,
+        traits[features[0]].tokens if kind == "text" else 0,
+        lacking,
+    )
+
+
+def _check_named(traits: Mapping[str, Trait], target: str, text: str, features: Sequence[str]) -> None:
+    """ConfigError unless there is a target, and every column that the user named."""
+    if len(traits) == 1:
+        raise ConfigError(
+            f"found one column only, {next(iter(traits))!r}: nothing to predict from; "
+            "where the file has more, say what separates them: --set data.csv.delimiter=' '"
+        )
     if not target:
         raise ConfigError(_no_target(traits))
-    for option, name in (
-        ("--target", target),
-        ("--text", text),
-        *(("data.features", name) for name in data.get("features", ())),
-    ):
+    for option, name in (("--target", target), ("--text", text), *(("data.features", name) for name in features)):
         if name and name not in traits:
             raise ConfigError(
-                f"{option} {name}: no such column; found {_some(list(traits))}{did_you_mean(name, names)}"
+                f"{option} {name}: no such column; found {_some(list(traits))}{did_you_mean(name, traits)}"
             )
     if text == target:
         raise ConfigError(f"--text {text}: is the target too; wanted another column to learn from")
-    answers = read_answers(sample.table.column(target), traits[target], str(data.get("task", "")), sample.whole)
-    against = reasons_against(sample.table, traits, target, answers.task)
-    others = {name: trait for name, trait in traits.items() if name != target}
-    usable = [name for name in others if name not in against]
-    kind, reason, features = _kind(others, usable, text, data, place)
-    left_out = {
-        name: against.get(name, "") or f"{features[0]!r} is learned from" for name in others if name not in features
-    }
-    words = tuple(sorted({word for name in (*features, target) for word in traits[name].words}))
-    if answers.counts and set(words) & set(answers.counts):
-        words = ()
-    sources, lacking = _with_target(found, sample, target)
-    types = {name: _declared(traits[name], sample.whole, words) for name in features} if kind == "table" else {}
-    tokens = traits[features[0]].tokens if kind == "text" else 0
-    rows = sample.rows if len({source.split for source in sources}) == 1 else round(sample.rows / found.learned_share)
-    exact = sample.whole and rows == sample.rows
-    return Chosen(kind, reason, answers, rows, exact, sources, features, types, left_out, words, tokens, lacking)
+
+
+def _words(traits: Sequence[Trait], answers: Answers) -> tuple[str, ...]:
+    """Words for `no value` among numbers, unless one is a class."""
+    words = {word for trait in traits for word in trait.words}
+    return () if words & set(answers.counts or ()) else tuple(sorted(words))
 
 
 def _no_target(traits: Mapping[str, Trait]) -> str:
@@ -110,7 +127,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _kind(
-    others: Mapping[str, Trait], usable: Sequence[str], text: str, data: Mapping[str, Any], place: str
+    others: Mapping[str, Trait], usable: Sequence[str], text: str, data: Mapping[str, Any]
 ) -> tuple[str, str, tuple[str, ...]]:
     """The kind, the reason for people, and the columns to learn from."""
     if text:
@@ -124,23 +141,24 @@ def _kind(
         return "text", f"{text!r} holds texts of up to {others[text].tokens} words and marks", (text,)
     if not usable:
         raise SchemaError(
-            f"no column of {place} is left to learn from, of {_some(list(others)) or 'none beside the target'}; name a text with --text, "
-            "or columns with --set data.features=[…]"
+            f"no column is left to learn from, of {_some(list(others))}: they number the rows, never change, are dates, or repeat the "
+            "target; name a text with --text, or columns with --set data.features=[…]"
         )
     return "table", f"{len(usable)} columns say something of the target", tuple(usable)
 
 
 def _is_about(text: Trait, usable: int) -> bool:
     """Whether the table is about this text rather than about its other columns."""
-    named = text.name.lower() in TEXT_NAMES
-    return usable == 0 or named or (usable <= FEW_COLUMNS and text.tokens >= SENTENCE)
+    if text.name.lower() in TEXT_NAMES:
+        return usable <= 2 * FEW_COLUMNS
+    return usable == 0 or (usable <= FEW_COLUMNS and text.tokens >= SENTENCE)
 
 
 def _declared(trait: Trait, whole: bool, words: Sequence[str]) -> str:
     """The type to declare: a whole number may still have a fraction in rows that were not seen."""
-    if trait.words and not words:
+    if trait.type not in ("integer", "number") or (trait.words and not words):
         return "category"
-    return "number" if trait.type == "integer" and not whole else "category" if trait.type == "text" else trait.type
+    return trait.type if whole else "number"
 
 
 def _with_target(found: Found, sample: Sample, target: str) -> tuple[tuple[Source, ...], tuple[str, ...]]:
