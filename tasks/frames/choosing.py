@@ -132,7 +132,7 @@ def _kind(
     """The kind, the reason for people, and the columns to learn from."""
     if text:
         return "text", f"--text {text}", (text,)
-    wanted, features = data.get("kind"), tuple(data.get("features", ()))
+    wanted, features = data.get("kind"), tuple[str, ...](data.get("features", ()))
     texts = sorted((t for t in others.values() if t.type == "text"), key=lambda t: (t.tokens, t.length), reverse=True)
     if features and (wanted or len(features) > 1 or others[features[0]].type != "text"):
         return str(wanted or "table"), "your own columns", features
