@@ -91,7 +91,7 @@ def _values(
     """Values by section in the YAML's order, and reasons by dotted name."""
     validation, test = sizing.shares(chosen.rows)
     data = {**_data(found, sample, chosen), "validation_share": validation, "test_share": test}
-    splits = found.shares if len({source.split for source in chosen.sources}) > 1 else {}
+    splits = chosen.shares
     shares = {**data, **_section(wishes, "data")}
     test_share = splits.get("test", float(shares["test_share"]))
     validation_share = splits.get("validation", float(shares["validation_share"]))

@@ -84,7 +84,7 @@ def _lines(config: PipelineConfig, chosen: Chosen) -> Iterator[tuple[str, str, s
     yield (
         "target",
         f"{data.target}: {answered(chosen.answers)} → {data.task}",
-        f"--set data.task={other}" if chosen.answers.either else "",
+        f"--set data.task={other}" if data.kind == "table" and chosen.answers.either else "",
     )
     for line in _refused(chosen):
         yield "", line, ""

@@ -13,6 +13,7 @@ from tasks.sections import Source
 from tasks.transforms.items import did_you_mean
 
 KINDS = {"text_folders": "text", "image_folders": "image", "audio_folders": "audio", "idx": "image"}
+FILES = {"text": "texts", "image": "images", "audio": "recordings"}
 FEW_COLUMNS = 3  # beside a text: the table is about the text
 SENTENCE = 8  # words and marks of a text that is more than a name
 TEXT_NAMES = ("text", "review", "comment", "sentence", "content", "body", "message", "tweet", "document", "question")
@@ -23,7 +24,8 @@ SHOWN = 12  # columns in a message
 class Chosen:
     """`types`: of the table's features. `left_out`: other columns, with the reason. `words`: found for `no value` among numbers.
 
-    `lacking`: declared splits left out, as their files lack the target. `rows`: in all, exact or about.
+    `lacking`: declared splits left out, as their files lack the target. `shares`: of the splits that are declared; `rows`: in all,
+    exact or about.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Chosen:
     words: tuple[str, ...] = ()
     tokens: int = 0
     lacking: tuple[str, ...] = ()
+    shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose_folders(found: Found, sample: Sample, data: Mapping[str, Any]) -> Chosen:
@@ -51,9 +54,10 @@ def choose_folders(found: Found, sample: Sample, data: Mapping[str, Any]) -> Cho
         if found.all_seen:
             check_classes("the folders' names", found.labels)
     tokens = describe("text", sample.table.column("text")).tokens if kind == "text" else 0
-    about = {"idx": "IDX files hold images"}.get(found.format, f"the files are {kind}s in label folders")
-    rows = round(sample.rows / found.learned_share)
-    return Chosen(kind, about, answers, rows, found.all_seen, found.sources, tokens=tokens)
+    about = {"idx": "IDX files hold images"}.get(found.format, f"the files are {FILES[kind]} in label folders")
+    shares = _shares(found, ())
+    rows = _all_rows(sample, shares)
+    return Chosen(kind, about, answers, rows, found.all_seen, found.sources, tokens=tokens, shares=shares)
 
 
 def choose_columns(found: Found, sample: Sample, target: str, text: str, data: Mapping[str, Any]) -> Chosen:
@@ -71,7 +75,8 @@ def choose_columns(found: Found, sample: Sample, target: str, text: str, data: M
     instead = f"{features[0]!r} alone is learned from" if kind == "text" else "as you said"
     words = _words([traits[name] for name in (*features, target)], answers)
     sources, lacking = _with_target(found, sample, target)
-    rows = sample.rows if len({source.split for source in sources}) == 1 else round(sample.rows / found.learned_share)
+    shares = _shares(found, lacking)
+    rows = _all_rows(sample, shares)
     return Chosen(
         kind,
         reason,
@@ -85,7 +90,19 @@ def choose_columns(found: Found, sample: Sample, target: str, text: str, data: M
         words,
         traits[features[0]].tokens if kind == "text" else 0,
         lacking,
+        shares,
     )
+
+
+def _shares(found: Found, lacking: Sequence[str]) -> dict[str, float]:
+    """Of the declared splits that are kept; nothing where only one is left."""
+    kept = {split: share for split, share in found.shares.items() if split not in lacking}
+    return {split: share / sum(kept.values()) for split, share in kept.items()} if len(kept) > 1 else {}
+
+
+def _all_rows(sample: Sample, shares: Mapping[str, float]) -> int:
+    """The rows of all splits, by those that may be learned from."""
+    return round(sample.rows / shares["train"]) if "train" in shares else sample.rows
 
 
 def _check_named(traits: Mapping[str, Trait], target: str, text: str, features: Sequence[str]) -> None:

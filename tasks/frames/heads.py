@@ -182,10 +182,10 @@ def _ranges(rows: int, budget: int) -> list[tuple[int, int]]:
 
 
 def _idx(found: Found) -> Sample:
-    rows = sum(idx.count_rows(entry) for entry in _learned_from(found))
-    entry = _learned_from(found)[0]
-    table = idx.read(_section("idx"), entry, 0, min(idx.count_rows(entry), IMAGES)).table
-    return Sample(table.drop_columns([FILE, ROW]), rows, table.num_rows == rows)
+    counts = {entry: idx.count_rows(entry) for entry in _learned_from(found)}
+    entry, rows = next(iter(counts.items()))
+    table = idx.read(_section("idx"), entry, 0, min(rows, IMAGES)).table
+    return Sample(table.drop_columns([FILE, ROW]), sum(counts.values()), table.num_rows == sum(counts.values()))
 
 
 def _texts(found: Found) -> pa.Table:

@@ -30,11 +30,16 @@ def sniff(head: bytes, name: str, wanted: Collection[str] = (), given: Mapping[s
     """The dialect of a file that begins with `head`. `wanted`: names that the user gave, so a line that has them is the header;
     `given`: what the user has set of data.csv.
 
-    SchemaError for an empty file, and for UTF-16.
+    SchemaError for an empty file, for UTF-16, and for a text that is no table.
     """
     text, given = _text(head, name), given or {}
     delimiter = given.get("delimiter") or max(DELIMITERS, key=lambda one: _likelihood(_rows(text, one)))
     rows = _rows(text, delimiter)
+    if _width(rows) == 1 and any(len(row) > 1 for row in rows):
+        raise SchemaError(
+            f"{name}: is no table, its lines cannot be cut evenly by , ; | or a tab; wanted a row a line, "
+            "or texts as files in label folders"
+        )
     if given.get("header", _is_header(rows[0], rows[1:], wanted)):
         return Dialect(delimiter, header=True)
     numbered = tuple(f"column_{n}" for n in range(1, _width(rows) + 1))
