@@ -164,6 +164,7 @@ def _found(
 ) -> Found:
     """What was found, named by `given` where the user's own URL names just that."""
     kept = [entry for entry in entries if len(entries) == 1 or _format_of(entry.name) == format]
+    kept = _of_one_depth(kept) if format in LABELLED.values() else kept
     names = [entry.name for entry in kept]
     splits = _splits(names)
     labels, pattern = _labels(format, names)
@@ -175,6 +176,13 @@ def _found(
     counts = Counter(splits.values())
     shares = {split: n / len(kept) for split, n in counts.items()} if labels else _shares(seen, sizes)
     return Found(format, root, sources, seen, labels, pattern, sum(sizes.values()), shares, all_seen)
+
+
+def _of_one_depth(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Those as deep as most, where the others are few: a README beside the label folders is no file of a label."""
+    depths = Counter(entry.name.count("/") for entry in entries)
+    depth, most = depths.most_common(1)[0]
+    return [e for e in entries if e.name.count("/") == depth] if most >= 0.9 * len(entries) else entries
 
 
 def _source(archive: str, split: str, pattern: str) -> Source:
