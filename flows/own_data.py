@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from flows import own_wording as wording
 from flows import sizing
 from flows.commented import commented
 from flows.own_names import model_name
-from flows.settings import PipelineConfig, merge, nest, resolve
-from storage.errors import SchemaError
+from flows.settings import PipelineConfig, explain, merge, nest, resolve
+from storage.errors import ConfigError, SchemaError
 from storage.root import data_root
 from tasks.frames.choosing import Chosen, choose_columns, choose_folders
 from tasks.frames.heads import Sample, sample_rows
@@ -49,12 +51,12 @@ def infer(
     `target`: the column to predict; label folders and IDX files need none. `text`: the one column to learn from, where it holds texts.
     `overrides` win, and what is guessed heeds them. ConfigError, SchemaError or NotFound where the data will not do.
     """
-    wishes = _nested(overrides or {})
+    wishes = _checked(overrides or {})
     data = _section(wishes, "data")
     target = target or str(data.get("target", ""))
     found = look(url, str(data.get("format", "")).removeprefix("auto"))
     named = [column for column in (target, text) if column]
-    sample = sample_rows(found, named, str(_section(data, "csv").get("delimiter", "")))
+    sample = sample_rows(found, named, _section(data, "csv"))
     if found.labels or found.format == "idx":
         chosen = choose_folders(found, sample, data)
     else:
@@ -89,7 +91,7 @@ def _values(
     """Values by section in the YAML's order, and reasons by dotted name."""
     validation, test = sizing.shares(chosen.rows)
     data = {**_data(found, sample, chosen), "validation_share": validation, "test_share": test}
-    splits = found.shares if len({source.split for source in chosen.sources}) > 1 else {}
+    splits = chosen.shares
     shares = {**data, **_section(wishes, "data")}
     test_share = splits.get("test", float(shares["test_share"]))
     validation_share = splits.get("validation", float(shares["validation_share"]))
@@ -156,10 +158,19 @@ def _evaluate(chosen: Chosen, test_rows: float, wanted: str) -> tuple[dict[str, 
     return values, wording.classification(answers, metric, constant, test_rows)
 
 
-def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The overrides as sections. ConfigError for a field or value that no configuration could have, before anything is read."""
     wishes: dict[str, Any] = {}
     for dotted, value in overrides.items():
         wishes = merge(wishes, nest(dotted, value))
+    some = merge(
+        {"name": "some", "data": {"sources": [{"url": "some"}], "kind": "table"}, "train": {"family": "mlp"}}, wishes
+    )
+    try:
+        PipelineConfig.model_validate(some)
+    except ValidationError as error:
+        if error.errors()[0]["loc"]:  # else each field is right by itself, and the rest will suit it
+            raise ConfigError("\n".join(explain(error, some))) from None
     return wishes
 
 

@@ -7,6 +7,7 @@ from flows.settings import FAMILIES, PipelineConfig
 from tasks.frames.answers import RARE, Answers
 from tasks.frames.choosing import Chosen
 from tasks.frames.looking import Found
+from tasks.sections import TrainSection
 
 CALLED = {"sklearn": "boosted trees", "mlp": "a multilayer perceptron", "textcnn": "a convolutional network over words",
           "cnn": "a convolutional network"}  # fmt: skip
@@ -83,7 +84,7 @@ def _lines(config: PipelineConfig, chosen: Chosen) -> Iterator[tuple[str, str, s
     yield (
         "target",
         f"{data.target}: {answered(chosen.answers)} → {data.task}",
-        f"--set data.task={other}" if chosen.answers.either else "",
+        f"--set data.task={other}" if data.kind == "table" and chosen.answers.either else "",
     )
     for line in _refused(chosen):
         yield "", line, ""
@@ -93,7 +94,7 @@ def _lines(config: PipelineConfig, chosen: Chosen) -> Iterator[tuple[str, str, s
     families = [name for name in FAMILIES[data.kind] if name != family]
     yield (
         "model",
-        f"{CALLED.get(family, family)} → {config.name}",
+        f"{CALLED.get(family, family)}, {_size(config.train)} → {config.name}",
         " or ".join(["--name NAME", *(f"--set train.family={n}" for n in families[:1])]),
     )
     least = (
@@ -103,7 +104,7 @@ def _lines(config: PipelineConfig, chosen: Chosen) -> Iterator[tuple[str, str, s
     )
     yield (
         "decides",
-        f"{evaluate.metric}{least} ({_constant(chosen.answers)}); may fall by {evaluate.margin:g}",
+        f"{evaluate.metric}{least} ({_constant(chosen.answers)}); {_may(evaluate.metric, evaluate.margin)}",
         "--set evaluate.margin=0.02",
     )
     splits = sorted({source.split for source in data.sources} - {"any"}, reverse=True)
@@ -137,7 +138,17 @@ def _input(config: PipelineConfig, chosen: Chosen) -> str:
         return f"{chosen.reason} → {config.data.kind}"
     kinds = list(chosen.types.values())
     numbers = sum(kind in ("integer", "number") for kind in kinds)
-    return f"{len(kinds)} columns: {numbers} of numbers, {len(kinds) - numbers} of categories → table"
+    return f"{len(kinds)} column{'s' * (len(kinds) > 1)}: {numbers} of numbers, {len(kinds) - numbers} of categories → table"
+
+
+def _may(metric: str, margin: float) -> str:
+    if metric == "rmse":
+        return f"may grow by {margin:.1%}"
+    return f"may {'grow' if metric == 'log_loss' else 'fall'} by {margin:g}"
+
+
+def _size(train: TrainSection) -> str:
+    return f"{train.sklearn.iterations} iterations" if train.family == "sklearn" else f"{train.epochs} epochs"
 
 
 def _grouped(chosen: Chosen) -> dict[str, list[str]]:

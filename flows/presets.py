@@ -63,4 +63,4 @@ def preset_config(name: str) -> PipelineConfig:
         return PRESETS[name]()
     close = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
     hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(PRESETS)}."
-    raise ConfigError(f"preset {name!r}: not found; {hint} Your own data: millrace run --config FILE.yaml")
+    raise ConfigError(f"preset {name!r}: not found; {hint} Your own data: millrace run FILE --target COLUMN")

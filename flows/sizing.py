@@ -63,9 +63,13 @@ def model(family: str, kind: str, rows: float, classes: int) -> dict[str, Any]:
     if kind == "text":
         return {"family": family, "epochs": _epochs(rows, 30_000, 3, 12), "batch_size": 32 if rows < 1000 else 64,
                 "learning_rate": 0.002, "early_stopping_epochs": 2}  # fmt: skip
-    rate = 0.002 if kind == "audio" else 0.003
-    return {"family": family, "epochs": _epochs(rows, 200_000, 4, 25), "batch_size": 64 if rows < 10_000 else 128,
-            "learning_rate": rate}  # fmt: skip
+    return {
+        "family": family,
+        "epochs": _epochs(rows, 150_000, 4, 25),
+        "batch_size": 64 if rows < 10_000 else 128,
+        "learning_rate": 0.002 if kind == "audio" else 0.003,
+        "early_stopping_epochs": 4,
+    }
 
 
 def _epochs(rows: float, seen: int, least: int, most: int) -> int:

@@ -1,9 +1,10 @@
 """Some rows of a source, enough to guess by: the first ones, and some from later where that costs little. Never all of a large file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -43,10 +44,10 @@ class Sample:
     columns: dict[str, list[str]] = field(default_factory=dict)
 
 
-def sample_rows(found: Found, wanted: Sequence[str] = (), delimiter: str = "") -> Sample:
-    """A sample of what was found; `wanted`: columns that the user named. SchemaError where more than 5 % of its rows cannot be read."""
+def sample_rows(found: Found, wanted: Sequence[str] = (), csv: Mapping[str, Any] | None = None) -> Sample:
+    """A sample of what was found. `wanted`: columns that the user named; `csv`: what they set of data.csv. SchemaError where more than 5 % of its rows cannot be read."""
     if found.format in ("csv", "tsv", "jsonl"):
-        return _lines(found, wanted, delimiter)
+        return _lines(found, wanted, csv or {})
     if found.format == "parquet":
         return _parquet(found)
     if found.format == "idx":
@@ -65,11 +66,11 @@ def _learned_from(found: Found) -> list[Entry]:
     return [entry for entry, split in found.entries if split in ("any", "train")]
 
 
-def _lines(found: Found, wanted: Sequence[str], delimiter: str) -> Sample:
+def _lines(found: Found, wanted: Sequence[str], csv: Mapping[str, Any]) -> Sample:
     heads = {split: _head(entry) for split, entry in _first_of_splits(found).items()}
-    split, delimiter = ("train" if "train" in heads else "any"), "\t" if found.format == "tsv" else delimiter
-    name = _learned_from(found)[0].name
-    dialect = sniff(heads[split], name, wanted, delimiter) if found.format != "jsonl" else None
+    csv = {**csv, "delimiter": "\t"} if found.format == "tsv" else csv
+    first = heads["train" if "train" in heads else "any"]
+    dialect = sniff(first, _learned_from(found)[0].name, wanted, csv) if found.format != "jsonl" else None
     entries, raws, read, whole = _learned_from(found), list[Raw](), 0, True
     with scratch_folder("sample") as folder:
         for number, entry in enumerate(entries[:FILES]):
@@ -79,7 +80,7 @@ def _lines(found: Found, wanted: Sequence[str], delimiter: str) -> Sample:
             raws += _read(found.format, dialect, Entry(str(copy), "", entry.name))
     table, whole = _joined(raws), whole and len(entries) <= FILES and found.all_seen
     rows = table.num_rows if whole else max(table.num_rows, round(table.num_rows * _unpacked(found, entries) / read))
-    columns = {one: _names(found, head, wanted, delimiter) for one, head in heads.items()} if len(heads) > 1 else {}
+    columns = {one: _names(found, head, wanted, csv) for one, head in heads.items()} if len(heads) > 1 else {}
     return Sample(table, rows, whole, dialect, columns)
 
 
@@ -96,11 +97,11 @@ def _head(entry: Entry) -> bytes:
         return head if len(head) < SNIFFED else head + stream.readline()
 
 
-def _names(found: Found, head: bytes, wanted: Sequence[str], delimiter: str) -> list[str]:
+def _names(found: Found, head: bytes, wanted: Sequence[str], csv: Mapping[str, Any]) -> list[str]:
     """Column names of a file that begins with `head`; JSON lines need not all have the same, so none are told."""
     if found.format == "jsonl":
         return []
-    dialect = sniff(head, found.root, wanted, delimiter)
+    dialect = sniff(head, found.root, wanted, csv)
     if not dialect.header:
         return list(dialect.columns)
     first = head.decode("utf-8-sig", "replace").lstrip().splitlines()[0]
@@ -181,10 +182,10 @@ def _ranges(rows: int, budget: int) -> list[tuple[int, int]]:
 
 
 def _idx(found: Found) -> Sample:
-    rows = sum(idx.count_rows(entry) for entry in _learned_from(found))
-    entry = _learned_from(found)[0]
-    table = idx.read(_section("idx"), entry, 0, min(idx.count_rows(entry), IMAGES)).table
-    return Sample(table.drop_columns([FILE, ROW]), rows, table.num_rows == rows)
+    counts = {entry: idx.count_rows(entry) for entry in _learned_from(found)}
+    entry, rows = next(iter(counts.items()))
+    table = idx.read(_section("idx"), entry, 0, min(rows, IMAGES)).table
+    return Sample(table.drop_columns([FILE, ROW]), sum(counts.values()), table.num_rows == sum(counts.values()))
 
 
 def _texts(found: Found) -> pa.Table:

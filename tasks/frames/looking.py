@@ -14,7 +14,9 @@ from tasks.frames.streams import Entry, filesystem, hidden, is_archive, list_mem
 from tasks.sections import DataSection, Source
 from tasks.transforms.items import did_you_mean
 
-MANY_FILES = 20_000  # no more members of an archive are looked at
+MANY_FILES = 20_000  # no more members of a large tar are looked at, for it is read from its start
+LARGE = 1 << 30  # bytes
+MEASURED = 16 << 20  # bytes read of an archive's member to know how large it is
 LABELLED = {
     **dict.fromkeys((".txt", ".text"), "text_folders"),
     **dict.fromkeys((".png", ".jpg", ".jpeg"), "image_folders"),
@@ -25,6 +27,7 @@ SPLITS = {
     **dict.fromkeys(("test", "testing", "t10k"), "test"),
     **dict.fromkeys(("valid", "validation", "val", "dev"), "validation"),
 }
+TABLES = {**FORMATS, ".data": "csv", ".dat": "csv"}
 OTHERWISE = {
     ".json": "write one JSON object a line (jq -c '.[]' FILE.json > FILE.jsonl)",
     ".xlsx": "save the sheet as CSV",
@@ -72,13 +75,20 @@ def look(url: str, format: str = "") -> Found:
     section = DataSection(sources=(Source(url=given),), root=root, kind="table")
     files = [(name, one) for name, one in _files(section, url) if IDX_LABELS not in name]
     if len(files) == 1 and is_archive(files[0][1]):
-        names = list(islice(list_members(files[0][1], ""), MANY_FILES + 1))
-        entries = [Entry(files[0][1], name, name) for name in names[:MANY_FILES]]
+        names, all_seen = _members(files[0][1])
+        entries = [Entry(files[0][1], name, name) for name in names]
         format = format or _format(entries, url)
-        return _found(format, root, entries, archive=given, all_seen=len(names) <= MANY_FILES)
+        return _found(format, root, entries, archive=given, all_seen=all_seen)
     entries = [Entry(one, "", name) for name, one in files]
     format = format or _format(entries, url)
     return _found(format, root, entries, given=given)
+
+
+def _members(url: str) -> tuple[list[str], bool]:
+    """Names of the archive's members, and whether they are all."""
+    names, most = list_members(url, ""), MANY_FILES if _sizes([Entry(url, "", url)])[url] > LARGE else None
+    seen = list(islice(names, most))
+    return seen, next(names, None) is None
 
 
 def _files(section: DataSection, url: str) -> list[tuple[str, str]]:
@@ -117,7 +127,7 @@ def _suffix(name: str) -> str:
 def _format_of(name: str) -> str:
     if IDX_IMAGES in plain_name(name):
         return "idx"
-    return FORMATS.get(_suffix(name)) or LABELLED.get(_suffix(name), "")
+    return TABLES.get(_suffix(name)) or LABELLED.get(_suffix(name), "")
 
 
 def _format(entries: Sequence[Entry], url: str) -> str:
@@ -154,6 +164,7 @@ def _found(
 ) -> Found:
     """What was found, named by `given` where the user's own URL names just that."""
     kept = [entry for entry in entries if len(entries) == 1 or _format_of(entry.name) == format]
+    kept = _of_one_depth(kept) if format in LABELLED.values() else kept
     names = [entry.name for entry in kept]
     splits = _splits(names)
     labels, pattern = _labels(format, names)
@@ -162,8 +173,16 @@ def _found(
     sources = tuple(_source(archive, split, one) for split, one in patterns)
     seen = tuple((entry, splits[entry.name]) for entry in kept)
     sizes = {} if labels else _sizes(kept)
-    shares = _shares(seen, sizes) if sizes else _shares([(Entry("", "x", ""), split) for _, split in seen], sizes)
+    counts = Counter(splits.values())
+    shares = {split: n / len(kept) for split, n in counts.items()} if labels else _shares(seen, sizes)
     return Found(format, root, sources, seen, labels, pattern, sum(sizes.values()), shares, all_seen)
+
+
+def _of_one_depth(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Those as deep as most, where the others are few: a README beside the label folders is no file of a label."""
+    depths = Counter(entry.name.count("/") for entry in entries)
+    depth, most = depths.most_common(1)[0]
+    return [e for e in entries if e.name.count("/") == depth] if most >= 0.9 * len(entries) else entries
 
 
 def _source(archive: str, split: str, pattern: str) -> Source:
@@ -179,11 +198,16 @@ def _sizes(entries: Sequence[Entry]) -> dict[str, int]:
 
 
 def _shares(seen: Sequence[tuple[Entry, str]], sizes: dict[str, int]) -> dict[str, float]:
-    """By bytes; by files where all lie in one archive."""
-    weights = Counter[str]()
+    """By bytes; of an archive by the beginnings of its members, or by their number where they are many."""
+    weights, few = Counter[str](), len(seen) <= 20 and len({split for _, split in seen}) > 1
     for entry, split in seen:
-        weights[split] += 1 if entry.member else sizes[entry.url]
+        weights[split] += 1 if entry.member and not few else _measured(entry) if entry.member else sizes[entry.url]
     return {split: weight / max(1, weights.total()) for split, weight in weights.items()}
+
+
+def _measured(entry: Entry) -> int:
+    with open_entry(entry) as stream:
+        return len(stream.read(MEASURED))
 
 
 def _splits(names: Sequence[str]) -> dict[str, str]:

@@ -4,9 +4,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Literal
 
 from storage.errors import SchemaError
 from tasks.frames.cells import NUMBER
@@ -25,17 +26,24 @@ class Dialect:
     columns: tuple[str, ...] = ()
 
 
-def sniff(head: bytes, name: str, wanted: Collection[str] = (), delimiter: str = "") -> Dialect:
-    """The dialect of a file that begins with `head`. `wanted`: names that the user gave, so a line that has them is the header.
+def sniff(head: bytes, name: str, wanted: Collection[str] = (), given: Mapping[str, Any] | None = None) -> Dialect:
+    """The dialect of a file that begins with `head`. `wanted`: names that the user gave, so a line that has them is the header;
+    `given`: what the user has set of data.csv.
 
-    SchemaError for an empty file, and for one that is no UTF-8.
+    SchemaError for an empty file, for UTF-16, and for a text that is no table.
     """
-    text = _text(head, name)
-    delimiter = delimiter or max(DELIMITERS, key=lambda one: _likelihood(_rows(text, one)))
+    text, given = _text(head, name), given or {}
+    delimiter = given.get("delimiter") or max(DELIMITERS, key=lambda one: _likelihood(_rows(text, one)))
     rows = _rows(text, delimiter)
-    if _is_header(rows[0], rows[1:], wanted):
+    if _width(rows) == 1 and any(len(row) > 1 for row in rows):
+        raise SchemaError(
+            f"{name}: is no table, its lines cannot be cut evenly by , ; | or a tab; wanted a row a line, "
+            "or texts as files in label folders"
+        )
+    if given.get("header", _is_header(rows[0], rows[1:], wanted)):
         return Dialect(delimiter, header=True)
-    return Dialect(delimiter, header=False, columns=tuple(f"column_{n}" for n in range(1, _width(rows) + 1)))
+    numbered = tuple(f"column_{n}" for n in range(1, _width(rows) + 1))
+    return Dialect(delimiter, header=False, columns=tuple(given.get("columns", numbered)))
 
 
 def _text(head: bytes, name: str) -> str:
@@ -56,7 +64,7 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
         return [line.split(delimiter) for line in islice(text.splitlines(), LINES) if line.strip()]
 
 
-def _quoting(delimiter: str) -> int:
+def _quoting(delimiter: str) -> Literal[0, 3]:
     return csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
 
 

@@ -220,6 +220,7 @@ def label_folders(folder: Path, name: str, content: Callable[[str, int], bytes],
         for n in range(count):
             (folder / label / f"{n}{name}").write_bytes(content(label, n))
     (folder / "README.md").write_text("not data")
+    (folder / f"notes{name}").write_text("in no label's folder")
     return str(folder)
 
 
