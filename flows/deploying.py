@@ -45,7 +45,7 @@ def deploy(api: str) -> str:
             f"{file}: not found; deployments come with a checkout of the project: install it with pip install -e"
         )
     make_work_pools(FOLDER / "work_pools")
-    with schedules_kept():
+    with switches_kept():
         _run_prefect_deploy(file, api)
     return apply_automations(FOLDER / "automations.yaml")
 
@@ -68,11 +68,14 @@ def whole_configuration(preset: str) -> dict[str, Any]:
 
 
 @contextmanager
-def schedules_kept() -> Iterator[None]:
-    """Schedules that somebody switched on stay on, whatever is deployed meanwhile: the file says only how they begin."""
+def switches_kept() -> Iterator[None]:
+    """What somebody paused stays paused, and schedules that were switched on stay on: the file says only how they begin."""
     with get_client(sync_client=True) as client:
         before = _schedules(client, active=True)
+        paused = [deployment.id for deployment in client.read_deployments() if deployment.paused]
         yield
+        for deployment_id in paused:
+            client.pause_deployment(deployment_id)
         for place, schedule in _schedules(client, active=False).items():
             if place in before:
                 client.update_deployment_schedule(place[0], schedule.id, active=True)

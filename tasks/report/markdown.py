@@ -24,9 +24,9 @@ def to_markdown(view: Mapping[str, Any], figures: Mapping[str, str]) -> str:
 
 def summary_rows(summary: Mapping[str, Any], metric: str) -> list[dict[str, str]]:
     """The few figures that matter, a row each, as a table artifact shows them."""
-    decision = {"label": "Verdict", "value": DECISIONS[summary["verdict"]["decision"]]}
-    decision["detail"] = "; ".join(summary["verdict"]["reasons"])
-    return [decision, *tiles(summary, metric)]
+    verdict = summary["verdict"]
+    row = {"label": "Verdict", "value": DECISIONS[verdict["decision"]], "detail": "; ".join(verdict["reasons"])}
+    return [row, *({**tile, "label": tile["label"].capitalize()} for tile in tiles(summary, metric))]
 
 
 def _head(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -97,11 +97,12 @@ def _candidates(view: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator
                 metric_value(item["metric"], item["value"]),
                 ratio(item["latency_ratio_b1"]),
                 ratio(item["latency_ratio_b32"]),
-                "chosen" if item["chosen"] else item["why"],
+                "chosen" if item["chosen"] else "",
             )
             for item in candidates
         ),
     )
+    yield "\n".join(f"- {_cell(item['name'])}: {_cell(item['why'])}" for item in candidates if item.get("why"))
     yield image("Size, quality and speed of the candidates", figures.get("candidates"))
 
 
