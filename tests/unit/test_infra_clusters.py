@@ -27,7 +27,7 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
     events: list[dict[str, object]] = []
     with open_cluster(ClusterSection(workers=2), events.append) as client:
         pids = set(client.run(os.getpid).values())
-        threads = client.run(os.environ.get, "OMP_NUM_THREADS")
+        threads = client.run(os.getenv, "OMP_NUM_THREADS")  # os.environ itself would travel along
         workers = client.scheduler_info(n_workers=-1)["workers"].values()
         assert len(pids) == 2
         assert os.getpid() not in pids
@@ -42,7 +42,7 @@ def test_workers_elsewhere_are_told_of_the_store_for_as_long_as_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.delenv("AWS_REGION", raising=False)
-    asked = partial(os.environ.get, "AWS_REGION")
+    asked = partial(os.getenv, "AWS_REGION")
     with LocalCluster(1, threads_per_worker=1, dashboard_address=None, local_directory=str(tmp_path)) as elsewhere:
         section = ClusterSection(address=elsewhere.scheduler_address)
         with surrounded({"AWS_REGION": "eu-central-1"}), open_cluster(section) as client:
@@ -161,7 +161,7 @@ def test_a_cluster_of_gpus_has_a_worker_for_each(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path))
     gpus = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True).stdout.count("GPU ")
     with open_cluster(ClusterSection(address="cuda")) as client:
-        first = {devices.split(",")[0] for devices in client.run(os.environ.get, "CUDA_VISIBLE_DEVICES").values()}
+        first = {devices.split(",")[0] for devices in client.run(os.getenv, "CUDA_VISIBLE_DEVICES").values()}
         sums = client.run(eval, "__import__('torch').ones(2, 3, device='cuda').sum().item()")
     assert len(first) == len(sums) == gpus
     assert set(sums.values()) == {6.0}
