@@ -25,6 +25,11 @@ from tasks.sections import (
     TransformsSection,
 )
 
+METRICS = {
+    "classification": ("accuracy", "macro_f1", "log_loss"),
+    "regression": ("rmse",),
+    "language_model": ("bits_per_byte", "perplexity"),
+}
 FAMILIES = {"image": ("cnn", "mlp"), "text": ("textcnn",), "table": ("mlp", "sklearn")}
 
 
@@ -53,11 +58,16 @@ class PipelineConfig(Section):
 
 def misfits(config: PipelineConfig) -> Iterator[str]:
     """What does not fit together between the sections, in words."""
-    regression = config.data.task == "regression"
-    if regression != (config.evaluate.metric == "rmse"):
-        wanted = "rmse" if regression else "accuracy, macro_f1 or log_loss"
-        yield f"evaluate.metric is {config.evaluate.metric!r} for {config.data.task}; wanted {wanted}"
+    wanted = METRICS[config.data.task]
+    if config.evaluate.metric not in wanted:
+        yield f"evaluate.metric is {config.evaluate.metric!r} for {config.data.task}; wanted {_or(wanted)}"
     families = FAMILIES[config.data.kind]
+    if config.data.task == "language_model":
+        families = ("gpt",)
+        if config.data.kind != "text":
+            yield f"data.kind is {config.data.kind!r} for language_model; wanted text"
+    elif config.data.format == "documents":
+        yield f"data.format is documents for {config.data.task}; wanted language_model as data.task, or text_folders, where folders are labels"
     if config.train.family not in families:
         yield f"train.family is {config.train.family!r} for data.kind {config.data.kind!r}; wanted {' or '.join(families)}"
     shares = config.data.validation_share + config.data.test_share
@@ -67,6 +77,10 @@ def misfits(config: PipelineConfig) -> Iterator[str]:
     for name in {name for name in declared if declared.count(name) > 1}:
         yield f"data.columns declares {name!r} more than once; wanted one rule a column"
     yield from _unfit_recipes(config)
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _unfit_recipes(config: PipelineConfig) -> Iterator[str]:

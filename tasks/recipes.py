@@ -5,6 +5,9 @@ from tasks.sections import CompressSection, Distil, Prune, Quantise, Recipe, Tra
 # Static: dynamic int8 takes its scale from the whole batch, so that a row's answer depends on the rows beside it (on breast_cancer
 # logits move by 0.2), and is no faster for these families.
 INT8 = Quantise(mode="static")
+# Only the weights: rounded activations cost a transformer a third of its quality, and a scale over a whole window would let a
+# token's answer depend on later ones.
+WEIGHTS = Quantise(mode="weights")
 HALF = Prune(share=0.5)
 STUDENT, SMALL_STUDENT = (64, 32), (16,)
 UNCOMPRESSED = Recipe(name="fp32")  # the trained model as it is, exported: the baseline, and the last resort
@@ -22,6 +25,8 @@ def default_recipes(family: str, estimator: str) -> tuple[Recipe, ...]:
         return _ensembles() if estimator in TREES else _estimators()
     if family == "cnn":
         return _networks(Distil(epochs=15, learning_rate=3e-3))
+    if family == "gpt":
+        return _language_models(Distil(epochs=1, rows_share=0.25, learning_rate=1e-3, temperature=1.0, soft_share=0.5))
     if family == "mlp":
         return _networks(Distil(epochs=20, learning_rate=2e-3))
     return _networks(Distil(epochs=3, learning_rate=2e-3))
@@ -32,6 +37,14 @@ def _networks(distil: Distil) -> tuple[Recipe, ...]:
         Recipe(name="int8", passes=(INT8,)),
         Recipe(name="prune50-distil", passes=(HALF, distil)),
         Recipe(name="prune50-distil-int8", passes=(HALF, distil, INT8)),
+    )
+
+
+def _language_models(distil: Distil) -> tuple[Recipe, ...]:
+    return (
+        Recipe(name="int8", passes=(WEIGHTS,)),
+        Recipe(name="prune50-distil", passes=(HALF, distil)),
+        Recipe(name="prune50-distil-int8", passes=(HALF, distil, WEIGHTS)),
     )
 
 

@@ -1,6 +1,6 @@
 """One piece of a source → its rows as read."""
 
-from tasks.frames import delimited, idx, jsonlines, parquet_rows, sklearn_sets, text_folders
+from tasks.frames import delimited, documents, idx, jsonlines, parquet_rows, sklearn_sets, text_folders
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
 from tasks.sections import DataSection
@@ -12,9 +12,15 @@ def read_piece(section: DataSection, piece: Piece) -> Raw:
         return text_folders.read_archive(section, piece.entries[0], piece.pattern, piece.start, piece.stop)
     if piece.format == "text_folders":
         return text_folders.read_files(section, piece.entries)
+    if piece.format == "documents" and piece.pattern is not None:
+        return documents.read_archive(section, piece.entries[0], piece.pattern, piece.offset, piece.length)
+    if piece.format == "documents" and not piece.document:
+        return documents.read_files(section, piece.entries)
     entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
         return delimited.read(section, piece.format, entry, piece.header, part)
+    if piece.format == "documents":
+        return documents.read_part(section, entry, part, piece.document)
     if piece.format == "jsonl":
         return jsonlines.read(entry, part)
     if piece.format == "idx":

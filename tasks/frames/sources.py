@@ -18,6 +18,7 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+LOOSE = ("text_folders", "documents")  # formats of which one file is one row, or a few
 MAGIC = "*?["
 IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
@@ -109,12 +110,12 @@ def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) 
             groups.extend(_archive_groups(section, source, name, url))
         elif _is_labels(section, name):
             continue
-        elif _format(section, name) == "text_folders":
+        elif _format(section, name) in LOOSE:
             loose.append(Entry(url, "", name))
         else:
             groups.append(Group(_format(section, name), source.split, (Entry(url, "", name),)))
     if loose:
-        groups.append(Group("text_folders", source.split, tuple(loose)))
+        groups.append(Group(_format(section, loose[0].name), source.split, tuple(loose)))
     return groups
 
 
@@ -126,13 +127,13 @@ def _archive_groups(section: DataSection, source: Source, name: str, url: str) -
         )
     entries = [Entry(url, member, f"{name}::{member}") for member in members if not _is_labels(section, member)]
     formats = {_format(section, entry.member) for entry in entries}
-    if "text_folders" not in formats:
+    if not formats.intersection(LOOSE):
         return [Group(_format(section, entry.member), source.split, (entry,)) for entry in entries]
     if len(formats) > 1:
         raise ConfigError(
             f"{name}: its members are of several formats ({', '.join(sorted(formats))}); narrow data.sources.members"
         )
-    return [Group("text_folders", source.split, tuple(entries), Entry(url, "", name), source.members)]
+    return [Group(formats.pop(), source.split, tuple(entries), Entry(url, "", name), source.members)]
 
 
 def _format(section: DataSection, name: str) -> str:
@@ -144,11 +145,11 @@ def _format(section: DataSection, name: str) -> str:
     if IDX_IMAGES in plain:
         return "idx"
     if plain.endswith(".txt") and section.kind == "text":
-        return "text_folders"
+        return "documents" if section.task == "language_model" else "text_folders"
     suffix = posixpath.splitext(plain)[1]
     if suffix not in FORMATS:
         raise ConfigError(
-            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or idx"
+            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders, documents or idx"
         )
     return FORMATS[suffix]
 

@@ -9,6 +9,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from storage.errors import ConfigError
+from tasks.nn import gpt
 from tasks.nn.models import Cnn, Mlp, TextCnn
 from tasks.sections import TrainSection
 from tasks.splits import Split
@@ -20,6 +21,8 @@ Description = dict[str, Any]
 def describe(section: TrainSection, meta: Mapping[str, Any], train: Split) -> Description:
     """The description of a fresh model of the section's family for features with this meta; ConfigError if they do not fit."""
     family, given = section.family, meta["input"]
+    if meta["task"] == "language_model":
+        return gpt.describe(section, meta)
     if not _fits(family, given):
         found = f"{given['dtype']} of shape {tuple(given['shape'])}"
         fitting = [name for name in WANTED if _fits(name, given)]
@@ -46,6 +49,8 @@ def outputs_of(meta: Mapping[str, Any]) -> Description:
 def build_model(description: Mapping[str, Any]) -> nn.Module:
     """The network described, with fresh weights from torch's global generator."""
     options, shape, outputs = description["options"], description["input"]["shape"], description["outputs"]
+    if description["family"] == "gpt":
+        return gpt.build(description)
     if description["family"] == "mlp":
         return Mlp(math.prod(shape), options["hidden"], outputs, options["dropout"])
     if description["family"] == "cnn":

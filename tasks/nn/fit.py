@@ -23,7 +23,8 @@ from tasks.nn.checkpoints import (
     save_checkpoint,
 )
 from tasks.nn.devices import Place
-from tasks.nn.losses import Loss, metric, metric_sum, task_loss
+from tasks.nn import language
+from tasks.nn.losses import Loss, metric, metric_sum, target_count, task_loss
 from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
 from tasks.sections import TrainSection
 from tasks.splits import Split, epoch_order
@@ -121,16 +122,19 @@ class Fit:
             return None, None
         self.model.eval()
         loss, total = torch.zeros(2, dtype=torch.float64, device=self.place.device)
-        measure = task_loss(self.task)
+        measure, targets = task_loss(self.task), 0
+        at_once = language.EVALUATION_ROWS if self.task == "language_model" else EVALUATION_ROWS
         with torch.no_grad():
-            for start in range(0, rows, EVALUATION_ROWS):
-                rows_B = np.arange(start, min(start + EVALUATION_ROWS, rows))
+            for start in range(0, rows, at_once):
+                rows_B = np.arange(start, min(start + at_once, rows))
                 x, y_B = self._batch(self.validation, rows_B)
                 with self.place.autocast():
                     outputs_BK = self.model(x)
-                loss += measure(outputs_BK.float(), y_B, rows_B) * len(rows_B)
+                found = target_count(self.task, y_B)
+                loss += measure(outputs_BK.float(), y_B, rows_B) * found
+                targets += found
                 total += metric_sum(self.task, outputs_BK.float(), y_B)
-        return self._number(loss.item() / rows), metric(self.task, total.item(), rows)
+        return self._number(loss.item() / targets), metric(self.task, total.item(), targets)
 
     def _batch(self, split: Split, rows_B: np.ndarray) -> tuple[Tensor, Tensor]:
         return tuple(torch.from_numpy(part[rows_B]).to(self.place.device) for part in (split.x, split.y))  # pyright: ignore

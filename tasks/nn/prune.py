@@ -8,6 +8,7 @@ import torch_pruning
 from torch import nn
 
 from tasks.nn.candidates import Candidate, Context
+from tasks.nn.gpt import Gpt, narrow
 from tasks.nn.models import Cnn, Mlp, TextCnn
 from tasks.sections import Prune
 
@@ -17,7 +18,13 @@ ROUND_TO = 4
 
 def apply(candidate: Candidate, settings: Prune, context: Context) -> Candidate:
     """The candidate without the `share` weakest units of each hidden layer; inputs and outputs stay."""
-    module: Any = copy.deepcopy(candidate.trainable("prune")).cpu().eval()
+    trained = candidate.trainable("prune")
+    if isinstance(trained, Gpt):  # torch-pruning does not follow the heads through their reshaping
+        narrowed, hidden = narrow(trained, settings.share, ROUND_TO)
+        return Candidate(
+            candidate.description | {"options": candidate.description["options"] | {"hidden": hidden}}, narrowed
+        )
+    module: Any = copy.deepcopy(trained).cpu().eval()
     given = candidate.description["input"]
     rows = torch.ones(2, *given["shape"], dtype=getattr(torch, given["dtype"]))
     pruner = torch_pruning.pruner.MagnitudePruner(

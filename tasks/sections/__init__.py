@@ -9,7 +9,7 @@ from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quanti
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
 from tasks.sections.places import ClusterSection, StorageSection
-from tasks.sections.train import CnnOptions, MlpOptions, SklearnOptions, TextCnnOptions, TrainSection
+from tasks.sections.train import CnnOptions, GptOptions, MlpOptions, SklearnOptions, TextCnnOptions, TrainSection
 
 __all__ = [
     "NOT_IN_KEY",
@@ -21,6 +21,7 @@ __all__ = [
     "DataSection",
     "Distil",
     "EvaluateSection",
+    "GptOptions",
     "MlpOptions",
     "Pass",
     "Prune",

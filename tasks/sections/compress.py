@@ -22,6 +22,9 @@ class Distil(Section):
     temperature: float = Field(default=2.0, gt=0, description="Softens both distributions")
     soft_share: Share = Field(default=0.7, description="Weight of the teacher's answers; the rest is the labels'")
     learning_rate: float = Field(default=1e-3, ge=0, description="Peak learning rate")
+    rows_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Share of the training rows that is learned from, chosen by the seed"
+    )
     hidden: tuple[int, ...] = Field(
         default=(), description="When the teacher is a tree ensemble: hidden widths of the mlp that learns from it"
     )
@@ -35,11 +38,12 @@ class Truncate(Section):
 
 
 class Quantise(Section):
-    """ONNX Runtime int8: dynamic (weights; activations at run time) or static (both, calibrated on training rows)."""
+    """int8: dynamic (weights; activations at run time), static (both, calibrated on training rows) or weights (nothing else)."""
 
     kind: Literal["quantise"] = Field(default="quantise", description="Which pass")
-    mode: Literal["dynamic", "static"] = Field(
-        default="static", description="Static for convolutions, dynamic for dense layers"
+    mode: Literal["dynamic", "static", "weights"] = Field(
+        default="static",
+        description="Static for convolutions, dynamic for dense layers, weights for language models",
     )
     calibration_rows: int = Field(default=256, ge=1, description="Static: training rows that set the ranges")
 

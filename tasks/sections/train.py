@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tasks.sections.base import NOT_IN_KEY, Section, Share
 
@@ -37,6 +37,23 @@ class TextCnnOptions(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.5, description="Share of units dropped in training")
 
 
+class GptOptions(Section):
+    """Causal transformer (Radford 2018) with rotary positions (Su 2021), ReLU² (So 2021) and one matrix for tokens in and out."""
+
+    width: int = Field(default=128, ge=8, le=8192, description="Width of a token's vector; a multiple of 2 × heads")
+    heads: int = Field(default=4, ge=1, le=128, description="Attention heads")
+    layers: int = Field(default=4, ge=1, le=128, description="Blocks of attention and feed-forward")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="Share of units dropped in training")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "GptOptions":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width {self.width} is no multiple of 2 × {self.heads} heads; wanted one, as 2 × heads × n"
+            )
+        return self
+
+
 class SklearnOptions(Section):
     """A scikit-learn estimator."""
 
@@ -52,10 +69,11 @@ class SklearnOptions(Section):
 class TrainSection(Section):
     """Stage train."""
 
-    family: Literal["mlp", "cnn", "textcnn", "sklearn"] = Field(description="Which model")
+    family: Literal["mlp", "cnn", "textcnn", "gpt", "sklearn"] = Field(description="Which model")
     mlp: MlpOptions = Field(default_factory=MlpOptions, description="For family mlp")
     cnn: CnnOptions = Field(default_factory=CnnOptions, description="For family cnn")
     textcnn: TextCnnOptions = Field(default_factory=TextCnnOptions, description="For family textcnn")
+    gpt: GptOptions = Field(default_factory=GptOptions, description="For family gpt")
     sklearn: SklearnOptions = Field(default_factory=SklearnOptions, description="For family sklearn")
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows")
     batch_size: int = Field(default=64, ge=1, le=65_536, description="Rows in one step")
@@ -98,5 +116,5 @@ class TrainSection(Section):
 
     def key_fields(self) -> dict[str, Any]:
         """As ever, but of the families' options only those of the family that is trained."""
-        others = {"mlp", "cnn", "textcnn", "sklearn"} - {self.family}
+        others = {"mlp", "cnn", "textcnn", "gpt", "sklearn"} - {self.family}
         return {name: value for name, value in super().key_fields().items() if name not in others}
