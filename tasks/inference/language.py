@@ -1,9 +1,13 @@
 """What a language model needs to write texts down: bits of tokens, windows and texts. B windows, T tokens, V vocabulary."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from tasks.inference.graphs import Graph
-from tasks.transforms.tokens import TokenInput
+
+if TYPE_CHECKING:  # tokenizers is loaded only where there is text
+    from tasks.transforms.tokens import TokenInput
 
 LOGITS = 8_000_000  # held at a time: 32 MB
 
@@ -32,7 +36,7 @@ def row_bits(
     return np.stack(sums, axis=1)
 
 
-def text_bits(graph: Graph, tokens: TokenInput, x_BT: np.ndarray) -> np.ndarray:
+def text_bits(graph: Graph, tokens: "TokenInput", x_BT: np.ndarray) -> np.ndarray:
     """(B, 1) bits per byte of the texts in features as `TokenInput.features` makes them."""
     y_BT = np.where(x_BT[:, 1:] == tokens.end, -1, x_BT[:, 1:])
     used = max(1, int((y_BT >= 0).sum(axis=1).max()))  # what lies right of all texts changes nothing before it

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import ConfigError
+from tasks.nn import language
 from tasks.nn.checkpoints import (
     generator_tensors,
     latest_checkpoint,
@@ -23,7 +24,6 @@ from tasks.nn.checkpoints import (
     save_checkpoint,
 )
 from tasks.nn.devices import Place
-from tasks.nn import language
 from tasks.nn.losses import Loss, metric, metric_sum, target_count, task_loss
 from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
 from tasks.sections import TrainSection
