@@ -11,6 +11,7 @@ from typing import Any
 from storage.errors import ConfigError
 from tasks.sections import CsvOptions
 
+STRUCTURED = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab")  # other files are one text, for a language model
 MISSING = frozenset(CsvOptions().missing)
 
 
@@ -28,6 +29,8 @@ def read_text(path: str) -> str:
 
 def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any]:
     """The items in `text`. `description`: what the model says of its items, by which CSV cells become numbers."""
+    if description["task"] == "language_model" and not path.lower().endswith(STRUCTURED):
+        return [text]
     if path.lower().endswith((".csv", ".tsv", ".tab")):
         return _from_table(path, text, description)
     try:

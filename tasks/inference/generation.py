@@ -57,16 +57,16 @@ class Generation:
             content = self._next()
             if content is None:
                 self.finish_reason = "stop"
-                yield shown.rest()
-                return
+                break
             piece = shown.more(decoder.decode(content))
             if piece:
                 yield piece
             if shown.stopped:
                 self.finish_reason = "stop"
                 return
-        self.finish_reason = "length"
-        yield shown.rest()
+        self.finish_reason = self.finish_reason or "length"
+        if rest := shown.rest():
+            yield rest
 
     def _next(self) -> bytes | None:
         """The bytes that one more token adds to the text; None at the end of the text."""

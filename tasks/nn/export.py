@@ -28,10 +28,10 @@ def export(model: nn.Module, description: Description) -> ModelProto:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     shape, kind = description["input"]["shape"], getattr(torch, description["input"]["dtype"])
     rows = torch.ones(2, *shape, dtype=kind)
-    free, ends = {0: torch.export.Dim(BATCH)}, (shape, description["outputs"])
+    free, ends = {0: torch.export.Dim(BATCH)}, (description["outputs"],)
     if description["task"] == "language_model":
         free |= {1: torch.export.Dim(TIME, max=shape[0])}
-        ends = ([TIME], TIME, description["outputs"])
+        ends = (TIME, *ends)
     model = model.cpu().eval()
     program = torch.onnx.export(
         model,
@@ -45,7 +45,7 @@ def export(model: nn.Module, description: Description) -> ModelProto:
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    graph = fix_ends(strip(program.model_proto), *ends)
+    graph = fix_ends(strip(program.model_proto), [TIME] if len(free) == 2 else shape, *ends)
     for size in [1, *shape] if len(free) == 2 else [None]:
         _check_agrees(model, graph, shape if size is None else [size], kind)
     return graph

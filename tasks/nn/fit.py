@@ -111,7 +111,7 @@ class Fit:
         self.history.append({"epoch": self.epoch + 1, **entry, "learning_rate": rate})
         if self.section.early_stopping_epochs and self._best_epoch() == len(self.history) - 1:
             self.best = copy.deepcopy(self.model.state_dict())
-        self.tell("progress", **self._where(), **entry, rows_per_second=round(rows_per_second, 1))
+        self.tell("progress", **self._where(), **entry, **self._pace(rows_per_second))
         self.epoch, self.step = self.epoch + 1, 0
         self.loss_sum.zero_()
         self._save()
@@ -162,9 +162,12 @@ class Fit:
         )
 
     def _tell_progress(self, rows_per_second: float, rows: int) -> None:
-        self.tell(
-            "progress", **self._where(), train_loss=self._mean_loss(rows), rows_per_second=round(rows_per_second, 1)
-        )
+        self.tell("progress", **self._where(), train_loss=self._mean_loss(rows), **self._pace(rows_per_second))
+
+    def _pace(self, rows_per_second: float) -> dict[str, float]:
+        if self.task == "language_model":
+            return {"tokens_per_second": round(rows_per_second * self.train.x.shape[1])}
+        return {"rows_per_second": round(rows_per_second, 1)}
 
     def _where(self) -> dict[str, int]:
         return {"epoch": self.epoch + 1, "epochs": self.section.epochs, "step": self.step, "steps": self.steps}

@@ -125,8 +125,9 @@ def narrow(module: Gpt, share: float, multiple: int) -> tuple[Gpt, list[int]]:
     A unit's strength is the product of the norms of the weights into and out of it.
     """
     narrowed, widths = copy.deepcopy(module).cpu().eval(), list[int]()
-    for layer in narrowed.layers:
-        up_FC, down_CF = layer.up.weight.data, layer.down.weight.data  # pyright: ignore
+    layers: Any = narrowed.layers
+    for layer in layers:
+        up_FC, down_CF = layer.up.weight.data, layer.down.weight.data
         keep = max(multiple, round(len(up_FC) * (1 - share) / multiple) * multiple)
         strength_F = up_FC.norm(dim=1) * down_CF.norm(dim=0)
         kept = strength_F.argsort(descending=True, stable=True)[:keep].sort().values

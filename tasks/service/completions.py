@@ -9,7 +9,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ class Completions:
 
     async def _events(
         self, model: Served, order: Order, head: dict[str, Any], count: Callable[[int], None]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         wishes, begun, ends = order.wishes(), set[int](), list[Piece]()
         try:
             async with aclosing(self._pieces(model, wishes)) as pieces:
@@ -97,7 +97,7 @@ class Completions:
             yield _event({**head, "choices": [], "usage": _usage(ends, order.n)})
         yield b"data: [DONE]\n\n"
 
-    async def _pieces(self, model: Served, wishes: list[Wish]) -> AsyncIterator[Piece]:
+    async def _pieces(self, model: Served, wishes: list[Wish]) -> AsyncGenerator[Piece]:
         """The pieces of all choices, one choice after the other; closing it stops the thread."""
         loop, queue, gone = asyncio.get_running_loop(), asyncio.Queue[Piece | Exception | None](), threading.Event()
 
