@@ -69,7 +69,15 @@ class Generation:
             yield rest
 
     def _next(self) -> bytes | None:
-        """The bytes that one more token adds to the text; None at the end of the text."""
+        """The bytes that one more token adds to the text; None at the end of the text. Tokens that only write the prompt are not counted."""
+        content: bytes | None = b""
+        while content == b"":
+            content = self._write()
+        self.completion_tokens += 1
+        return content
+
+    def _write(self) -> bytes | None:
+        """The bytes that the next token adds to the prompt; None for the end of text."""
         window = np.array([self._ids[-self._tokens.context :]], dtype=np.int32)
         logits_V = next_logits(self.predictor.graph, window)[0, -1].astype(np.float64)
         if not np.isfinite(logits_V).all():
@@ -77,7 +85,6 @@ class Generation:
         if self._owed:
             logits_V[~self._pays()] = -np.inf
         chosen = _choose(logits_V, self.wish, self._random)
-        self.completion_tokens += 1
         if chosen == self._tokens.end:
             return None
         self._ids.append(chosen)
