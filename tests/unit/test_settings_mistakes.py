@@ -38,7 +38,7 @@ def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
     [
         ("train.epochs", 0, "greater than or equal to 1"),
         ("train.epochs", "many", "integer"),
-        ("train.family", "cnnn", "'mlp', 'cnn', 'textcnn' or 'sklearn'"),
+        ("train.family", "cnnn", "'mlp', 'cnn', 'textcnn', 'gpt' or 'sklearn'"),
         ("train.learning_rate", 11, "less than or equal to 10"),
         ("train.mlp.dropout", 1.0, "less than 1"),
         ("data.validation_share", -0.1, "greater than or equal to 0"),
@@ -124,6 +124,12 @@ def test_what_is_missing_is_named_with_its_meaning():
         ({"train.family": "cnn"}, "wanted mlp or sklearn"),
         ({"evaluate.metric": "rmse"}, "wanted accuracy, macro_f1 or log_loss"),
         ({"data.task": "regression"}, "wanted rmse"),
+        ({"data.task": "language_model"}, "wanted bits_per_byte or perplexity"),
+        ({"data.task": "language_model", "evaluate.metric": "perplexity"}, "data.kind is 'table'"),
+        ({"data.kind": "text", "data.task": "language_model", "evaluate.metric": "perplexity"}, "wanted gpt"),
+        ({"data.kind": "text", "train.family": "gpt"}, "wanted textcnn"),
+        ({"data.kind": "text", "train.family": "textcnn", "data.format": "documents"}, "wanted language_model"),
+        ({"train.gpt.width": 100, "train.gpt.heads": 8}, "100 is no multiple of 2 × 8 heads"),
         ({"data.validation_share": 0.6, "data.test_share": 0.5}, "wanted less than 1"),
         ({"compress.recipes": [{"name": "a", "passes": [{"kind": "prune"}]}] * 2}, "wanted each once"),
     ],
@@ -141,5 +147,11 @@ def test_settings_that_fit_together_are_taken():
         {"data.kind": "image", "train.family": "mlp"},
         {"data.kind": "text", "train.family": "textcnn"},
         {"data.task": "regression", "evaluate.metric": "rmse"},
+        {
+            "data.kind": "text",
+            "data.task": "language_model",
+            "train.family": "gpt",
+            "evaluate.metric": "bits_per_byte",
+        },
     ):
         assert resolve(config=TABLE, overrides=overrides)
