@@ -13,6 +13,7 @@ from typing import Any
 
 from flows.at_home import CONSOLE, is_quiet
 from flows.local_prefect import api_url
+from flows.settings import PipelineConfig
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
 from storage.fingerprints import fingerprint
@@ -88,7 +89,7 @@ def _run(config: dict[str, Any]) -> dict[str, Any]:
     with Display(sys.stderr):
         from flows.pipeline import pipeline
 
-        return dict(pipeline(config=config).summary)  # pyright: ignore[reportAttributeAccessIssue]
+        return dict(pipeline(config=PipelineConfig.model_validate(config)).summary)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _show(summary: dict[str, Any], config: dict[str, Any], as_json: bool) -> None:

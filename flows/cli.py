@@ -118,6 +118,13 @@ def _add_serving(commands) -> None:
         "--input", metavar="FILE", required=True, help="JSON list, JSON lines or CSV; - for standard input"
     )
     predict.add_argument("--alias", default="champion")
+    complete = _command(commands, "complete", "go on with a text, by a released language model")
+    complete.add_argument("name", metavar="NAME")
+    complete.add_argument("prompt", metavar="TEXT", help="how the text begins; - for standard input")
+    complete.add_argument("--max-tokens", type=int, default=64, metavar="N", help="tokens to write (default: 64)")
+    complete.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the most probable text")
+    complete.add_argument("--seed", type=int, default=0, help="another number gives another text, above temperature 0")
+    complete.add_argument("--alias", default="champion")
     serve = _command(commands, "serve", "serve a released model over HTTP, following its alias")
     serve.add_argument("name", metavar="NAME")
     serve.add_argument("--host", default="127.0.0.1")

@@ -1,4 +1,4 @@
-"""The commands about released models and the store: presets, models, promote, rollback, predict, serve, verify."""
+"""The commands about released models and the store: presets, models, promote, rollback, predict, complete, serve, verify."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from flows.aliases import existing_store, move_back, move_forward
 from flows.items import read_items, read_text
+from storage.errors import ConfigError
 
 
 def presets(arguments: argparse.Namespace) -> int:
@@ -78,6 +79,33 @@ def predict(arguments: argparse.Namespace) -> int:
                 str(name): round(float(share), 6) for name, share in zip(predictor.classes, output, strict=True)
             }
         sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    return 0
+
+
+def complete(arguments: argparse.Namespace) -> int:
+    """Write the text and what follows it, as it comes."""
+    if arguments.max_tokens < 1 or arguments.temperature < 0 or arguments.seed < 0:
+        raise ConfigError("--max-tokens: wanted at least 1; --temperature and --seed: wanted at least 0")
+    prompt = read_text("-") if arguments.prompt == "-" else arguments.prompt
+    storage = existing_store(arguments.storage)
+
+    from storage.objects import open_store
+    from storage.registry import open_registry
+    from tasks.inference.generation import Generation, Wish
+    from tasks.inference.releases import open_release
+
+    _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, arguments.alias)
+    if predictor.tokens is None:
+        raise ConfigError(
+            f"model {arguments.name!r} completes no texts, it predicts; use millrace predict {arguments.name}"
+        )
+    if prompt:
+        predictor.parse([prompt])
+    sys.stdout.write(prompt)
+    for piece in Generation(predictor, Wish(prompt, arguments.max_tokens, arguments.temperature, seed=arguments.seed)):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
     return 0
 
 

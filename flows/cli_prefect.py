@@ -15,7 +15,7 @@ CANCEL_SECONDS = 15.0
 
 def up(arguments: argparse.Namespace) -> int:
     """Start what is not running yet, tell the server the deployments, and say where everything is."""
-    prepare_environment(console_level="INFO")
+    prepare_environment(debug=True)
     with hold("up", waiting=lambda: _say("another `millrace up` or `down` is at work here; waiting")):
         _say("server: starting, a minute the first time" if not api_url() else "server: runs already")
         api = os.environ["PREFECT_API_URL"] = start_server(arguments.port)
@@ -29,7 +29,7 @@ def up(arguments: argparse.Namespace) -> int:
 
 def deploy(arguments: argparse.Namespace) -> int:
     """Tell another server the same: work pools, deployments, automations."""
-    prepare_environment(console_level="INFO")
+    prepare_environment(debug=True)
     api = arguments.api or os.environ.get("PREFECT_API_URL") or api_url()
     if not api:
         raise ConfigError("deploy: no server; name one with --api or PREFECT_API_URL, or start one with: millrace up")
@@ -40,7 +40,7 @@ def deploy(arguments: argparse.Namespace) -> int:
 
 def down(arguments: argparse.Namespace) -> int:
     """Cancel the runs that the worker has begun, then end worker and server and all that is left of them."""
-    prepare_environment(console_level="INFO")
+    prepare_environment(debug=True)
     with hold("up", waiting=lambda: _say("another `millrace up` or `down` is at work here; waiting")):
         if api := api_url():
             os.environ["PREFECT_API_URL"] = api

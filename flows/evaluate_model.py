@@ -29,7 +29,7 @@ def evaluate_model(
         cases = {
             name: {"artifact": artifact, "features": prepared.features, **how} for name, artifact in everyone.items()
         }
-        scores = run.each(SCORE, cases, parallel=1)
+        scores = run.each(SCORE, cases, parallel=2)
         latency = run.step(
             MEASURE,
             artifacts=candidates.artifacts,

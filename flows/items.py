@@ -13,6 +13,7 @@ from storage.errors import ConfigError
 from tasks.sections import CsvOptions
 
 FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".wav")
+STRUCTURED = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab")  # other files are one text, for a language model
 MISSING = frozenset(CsvOptions().missing)
 
 
@@ -37,6 +38,8 @@ def read_items(path: str, text: str, description: Mapping[str, Any]) -> list[Any
             raise ConfigError(
                 f"input {path}: found an image or a recording, wanted {description['item']}; give a JSON or CSV file"
             )
+        return [text]
+    if description["task"] == "language_model" and not path.lower().endswith(STRUCTURED):
         return [text]
     if path.lower().endswith((".csv", ".tsv", ".tab")):
         return _from_table(path, text, description)

@@ -14,9 +14,9 @@ from flows.settings import PipelineConfig, explain, merge, nest, resolve
 from storage.errors import ConfigError, SchemaError
 from storage.root import data_root
 from tasks.frames.choosing import Chosen, choose_columns, choose_folders
+from tasks.frames.filesystems import hidden
 from tasks.frames.heads import Sample, sample_rows
 from tasks.frames.looking import Found, look
-from tasks.frames.streams import hidden
 from tasks.frames.traits import MISSING
 
 FAMILIES = {"table": "sklearn", "text": "textcnn", "image": "cnn", "audio": "cnn"}

@@ -4,7 +4,7 @@ import posixpath
 import re
 
 from storage.errors import ConfigError
-from tasks.frames.streams import hidden
+from tasks.frames.filesystems import hidden
 
 SAYS_NOTHING = re.compile(r"^(train|training|test|data|dataset|all|images|part|(train|t10k)-images.*)?([-_.0-9]*)$")
 SUFFIXES = re.compile(r"(\.[a-z][a-z0-9]{0,7}){1,2}$")

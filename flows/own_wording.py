@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from flows import sizing
-from flows.settings import FAMILIES, PipelineConfig
+from flows.misfits import FAMILIES
+from flows.settings import PipelineConfig
 from tasks.frames.answers import RARE, Answers
 from tasks.frames.choosing import Chosen
 from tasks.frames.looking import Found

@@ -29,6 +29,7 @@ from tasks.report.serving import request
 from tasks.results import read_latency, read_meta, read_scores
 
 QUARANTINE_SHOWN = 20
+PROMPT_CHARACTERS = 60
 
 
 def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgement) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgeme
         "steps": [{name: value for name, value in asdict(entry).items() if name != "output"} for entry in run.steps],
         "data": _data(prepared),
         "metrics": read_scores(judgement.scores)["test"]["metrics"],
+        **({"compressors": compressors} if (compressors := read_meta(prepared.features).get("compressors")) else {}),
         "compression": _compression(judgement),
         "verdict": {"decision": judgement.verdict.decision, "reasons": list(judgement.verdict.reasons)},
         "release": _release(run, judgement),
@@ -149,14 +151,19 @@ def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
 
 
 def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[str, Any]:
-    """How to call the model that serves now: its command, an item that it was released with, and a file with that request."""
+    """How to call the model that serves now: its command, an item that it was released with (of a language model, a prompt), and a file
+    with that request."""
     store = open_store(storage)
     serving = open_registry(store.url).alias(name, alias)
-    item: Any = None
+    item, prompt = None, ""
     if serving and is_whole(store, serving.release):
-        golden = read_manifest(store, serving.release).files["golden.json"]
-        item = json.loads(read_blob(store, golden))["items"][0]
-    example: dict[str, Any] = {"model": name, "command": _serve_command(store.url, name, alias), "item": item}
+        files = read_manifest(store, serving.release).files
+        item = json.loads(read_blob(store, files["golden.json"]))["items"][0]
+        fitted = json.loads(read_blob(store, files["transforms/transforms.json"]))
+        if fitted["task"] == "language_model":
+            prompt = fitted["example"].strip().partition("\n")[0][:PROMPT_CHARACTERS]
+    command = _serve_command(store.url, name, alias)
+    example: dict[str, Any] = {"model": name, "command": command, "item": item, "prompt": prompt}
     if item is not None:
         file = data_root() / "reports" / f"{run_id}.request.json"
         file.parent.mkdir(parents=True, exist_ok=True)

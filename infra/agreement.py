@@ -38,12 +38,14 @@ class Outfit:
 
 def check_agreement(client: Client, work: Work) -> None:
     """ConfigError naming the first worker that could not do `work` as this process would, and what it has instead."""
-    _compare_dask(client.get_versions(), client.scheduler.address)
+    versions: Any = client.get_versions()
+    scheduler: Any = client.scheduler
+    _compare_dask(versions, scheduler.address)
     store = open_store(work.store)
     marker = f"probes/{uuid4().hex}"
     store.put(marker, b"")
     try:
-        found = client.run(outfit, work, marker, on_error="return")
+        found: Any = client.run(outfit, work, marker, on_error="return")
     finally:
         store.delete(marker)
     ours = Outfit(fingerprint(work.code), libraries(work.code))

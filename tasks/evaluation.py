@@ -1,6 +1,7 @@
 """Stage evaluate: an artifact's own scores (cached), its latency (a side record), and the decisions made afresh each run."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ def score(
     with scratch_folder("score") as folder:
         files: dict[str, Any] = {}
         for split in SCORED_SPLITS:
-            rows, targets = np.load(arrays[f"{split}/x.npy"], mmap_mode="r"), np.load(arrays[f"{split}/y.npy"])
-            outputs = predictor.outputs(rows)
+            targets, outputs = _answers(predictor, arrays, split)
             result = score_outputs(
                 predictor.transforms.task,
                 predictor.classes,
@@ -47,6 +47,17 @@ def score(
         files["scores.json"] = json.dumps(scores, sort_keys=True).encode()
         meta = {"artifact": artifact.digest, "features": features.digest}
         return ScoresRef(storage, put_files(store, "scores", files, meta))
+
+
+def _answers(predictor: Any, arrays: Mapping[str, Any], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Targets and outputs of each row; of a language model bytes and words, bits and tokens of each passage."""
+    x, y = np.load(arrays[f"{split}/x.npy"], mmap_mode="r"), np.load(arrays[f"{split}/y.npy"], mmap_mode="r")
+    if predictor.tokens is None:
+        return np.array(y), predictor.outputs(x)
+    from tasks.inference.language import row_bits
+
+    rows, sizes = np.load(arrays[f"{split}/rows.npy"]), np.load(arrays[f"{split}/sizes.npy"])
+    return sizes, row_bits(predictor.graph, predictor.tokens.vocabulary, x, y, rows, len(sizes))
 
 
 @step("measure")

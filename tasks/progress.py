@@ -23,6 +23,7 @@ WORDS = {
     "validation_metric": "validation metric {:.4f}",
     "rows": "{:,} rows",
     "rows_per_second": "{:,.0f} rows/s",
+    "tokens_per_second": "{:,.0f} tokens/s",
     "model_bytes": "{:,} bytes",
     "seconds": "{:.1f} s",
 }

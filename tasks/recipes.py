@@ -18,6 +18,7 @@ NETWORKS = {
     "textcnn": (Distil(epochs=3, learning_rate=2e-3), INT8),
     "lstm": (Distil(epochs=5, learning_rate=3e-3), INT8_WEIGHTS),
     "transformer": (Distil(epochs=5, learning_rate=2e-3), INT8_WEIGHTS),
+    "gpt": (Distil(epochs=1, rows_share=0.25, temperature=1.0, soft_share=0.5), INT8_WEIGHTS),
 }
 TREES = ("hist_gradient_boosting", "random_forest")
 

@@ -34,9 +34,11 @@ def read_latency(latency: LatencyRef) -> dict[str, Any]:
 
 
 def read_targets(features: FeaturesRef, split: str) -> np.ndarray:
-    """The targets of a split, (N,)."""
+    """The targets of a split, (N,); of texts (N, 2): bytes and words of each passage."""
     store = open_store(features.uri)
-    return np.load(fetch_files(store, read_manifest(store, features.digest), [f"{split}/y.npy"])[f"{split}/y.npy"])
+    manifest = read_manifest(store, features.digest)
+    name = f"{split}/{'sizes' if manifest.meta['task'] == 'language_model' else 'y'}.npy"
+    return np.load(fetch_files(store, manifest, [name])[name])
 
 
 def target_scale(features: FeaturesRef) -> tuple[float, float] | None:

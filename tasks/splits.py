@@ -8,13 +8,20 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Split:
-    """`x`: (N, *input shape); `y`: (N,) int64 class indices or float32 standardised numbers."""
+    """`x`: (N, *input shape); `y`: (N,) int64 class indices or float32 standardised numbers; of windows (N, T) tokens and the next ones."""
 
     x: np.ndarray
     y: np.ndarray
 
     def __len__(self) -> int:
         return len(self.y)
+
+    def some(self, share: float, seed: int) -> "Split":
+        """This share of the rows, at least one, chosen by `seed`, in their order; all of them as they lie for a share of 1."""
+        if share == 1:
+            return self
+        rows = np.sort(epoch_order(len(self), seed, 0)[: max(1, round(share * len(self)))])
+        return Split(self.x[rows], self.y[rows])
 
 
 def open_split(features: str | Path, name: str) -> Split:

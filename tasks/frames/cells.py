@@ -26,11 +26,15 @@ def as_texts(values: Any, missing: tuple[str, ...]) -> pa.Array:
 
 
 def typed(values: Any, kind: str, missing: tuple[str, ...]) -> tuple[pa.Array, np.ndarray]:
-    """`values` as `kind` (integer int64, number float64, category and text string), and a mask of the cells that are none.
+    """`values` as `kind` (integer int64, number float64, category, text and passage string), and a mask of the cells that are none.
 
     A refused cell is null in the values. Infinite numbers are refused; NaN is null.
     """
     array = _one(values)
+    if kind == "passage":  # as it is, white space and all; only an empty one is no value
+        passages = array if pa.types.is_string(array.type) else array.cast(pa.string())
+        empty = pc.equal(pc.binary_length(passages), 0)
+        return pc.if_else(empty, pa.scalar(None, pa.string()), passages), np.zeros(len(passages), dtype=bool)
     if kind in ("category", "text"):
         texts = as_texts(array, missing)
         return texts, np.zeros(len(texts), dtype=bool)

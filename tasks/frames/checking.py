@@ -9,7 +9,7 @@ import pyarrow as pa
 from storage.errors import SchemaError
 from tasks.frames.arrow import pc
 from tasks.frames.cells import typed
-from tasks.frames.raw import FILE, ROW, Raw, Refusal, cut
+from tasks.frames.raw import DOCUMENT, FILE, ORIGIN, ROW, Raw, Refusal, cut
 from tasks.frames.schema import ARRAYS, Column, Schema
 from tasks.sections import DataSection
 from tasks.transforms.items import did_you_mean, show
@@ -32,13 +32,14 @@ class Faults:
 
 
 def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, list[Refusal]]:
-    """Typed rows (the schema's columns, `_file`, `_row`) in their order, and all refusals of `raw` in the order of origin."""
+    """Typed rows (the schema's columns, `_file`, `_row`, and `_document` of passages) in their order, and all refusals of `raw` in the order of origin."""
     table = _completed(schema, raw)
     faults, arrays = Faults(table), {}
-    for column in (schema.target, *schema.features):
-        arrays[column.name] = _checked(section, column, column is schema.target, faults)
+    for column in (*schema.targets, *schema.features):
+        arrays[column.name] = _checked(section, column, column in schema.targets, faults)
     clean = pa.table({column.name: arrays[column.name] for column in schema.columns})
-    clean = clean.append_column(FILE, table.column(FILE)).append_column(ROW, table.column(ROW))
+    for name in (FILE, ROW, *({DOCUMENT} & set(table.column_names))):
+        clean = clean.append_column(name, table.column(name))
     refused = [*raw.refused, *_refusals(schema, table, faults)]
     kept = clean.filter(pa.array(faults.rule == "", pa.bool_())).combine_chunks()
     return kept, sorted(refused, key=lambda refusal: (refusal.file, refusal.row))
@@ -47,7 +48,7 @@ def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, lis
 def _completed(schema: Schema, raw: Raw) -> pa.Table:
     """The table with all of the schema's columns; SchemaError where the file should have had one and has not."""
     table = raw.table
-    found = [name for name in table.column_names if name not in (FILE, ROW)]
+    found = [name for name in table.column_names if name not in ORIGIN]
     missing = [column.name for column in schema.columns if column.name not in found]
     if missing and not raw.sparse and table.num_rows:
         raise SchemaError(

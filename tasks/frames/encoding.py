@@ -13,7 +13,9 @@ from storage.objects import ObjectStore
 from tasks.frames.schema import Column
 from tasks.frames.splitting import SPLITS
 from tasks.frames.stored_rows import as_columns, columns_of, open_dataset, split_rows
+from tasks.frames.windows import encode_windows
 from tasks.transforms import Transforms
+from tasks.transforms.tokens import TokenInput
 
 BATCH_NUMBERS = 1 << 24  # bounds the memory of a batch, which holds its features more than once
 
@@ -21,12 +23,14 @@ BATCH_NUMBERS = 1 << 24  # bounds the memory of a batch, which holds its feature
 def encode(
     store: ObjectStore, dataset_digest: str, transforms_files: Mapping[str, bytes], folder: Path
 ) -> tuple[dict[str, Path], dict[str, Any]]:
-    """`{split}/x.npy` and `{split}/y.npy` written to `folder`, by name, and what is known of them.
+    """`{split}/x.npy` and `{split}/y.npy` (a language model's windows: and more) written to `folder`, by name, and what is known of them.
 
     Rows are in the order of the shards. Written batch by batch: memory holds one shard at a time.
     """
     manifest = open_dataset(store, dataset_digest)
     transforms = Transforms.load(transforms_files)
+    if isinstance(transforms.input, TokenInput):
+        return encode_windows(store, manifest, transforms, transforms.input, folder)
     files: dict[str, Path] = {}
     for split in SPLITS:
         files.update(_encode_split(store, manifest, transforms, split, folder))

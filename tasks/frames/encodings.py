@@ -39,6 +39,12 @@ def decode_text(content: bytes, encoding: str) -> str | None:
     return None if "\0" in text else text.removeprefix("\ufeff")
 
 
+def as_utf8(content: bytes, encoding: str) -> bytes:
+    """`content` in UTF-8; as it is, where it is no text in `encoding`."""
+    text = decode_text(content, encoding)
+    return content if text is None else text.encode()
+
+
 def not_text(encoding: str) -> str:
     """What is wrong with a text that could not be decoded, and what to do."""
     name = "UTF-8" if encoding == "auto" else encoding

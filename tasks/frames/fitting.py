@@ -15,6 +15,7 @@ from tasks.frames.profile import top_counts
 from tasks.frames.schema import Column
 from tasks.frames.statistics import Summary, summarise
 from tasks.frames.stored_rows import arrays, columns_of, open_dataset, split_rows
+from tasks.frames.tokens import fit_tokens
 from tasks.sections import TransformsSection
 from tasks.transforms import Transforms
 from tasks.transforms.spectrograms import Spectrogram
@@ -31,6 +32,8 @@ def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_diges
     SchemaError when a classification has fewer than two classes among them.
     """
     manifest = open_dataset(store, dataset_digest)
+    if manifest.meta["task"] == "language_model":
+        return fit_tokens(section, store, manifest)
     columns = columns_of(manifest)
     kind = manifest.meta["kind"]
     summaries = summarise(store, manifest, columns)

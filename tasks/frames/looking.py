@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from storage.errors import ConfigError, NotFound, SchemaError
+from tasks.frames.faults import reading
+from tasks.frames.filesystems import filesystem, hidden
 from tasks.frames.sources import FORMATS, IDX_IMAGES, IDX_LABELS, locate
-from tasks.frames.streams import Entry, filesystem, hidden, is_archive, list_members, open_entry, plain_name, reading
+from tasks.frames.streams import Entry, is_archive, list_members, open_entry, plain_name
 from tasks.sections import DataSection, Source
 from tasks.transforms.items import did_you_mean
 

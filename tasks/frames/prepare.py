@@ -72,7 +72,7 @@ def assemble(section: DataSection, schema: Schema, shards: list[Shard], store: O
         raise SchemaError(f"data set: {rows_in} rows in, but {rows_out} out and {refused} quarantined; run again")
     _check_quarantine(section, shards, rules, rows_in)
     splits = {split: sum(shard.splits[split] for shard in shards) for split in SPLITS}
-    _check_splits(splits)
+    _check_splits(section, splits)
     names = [f"part-{index:05d}" for index in range(len(shards))]
     files = {
         f"{kind}/{name}.parquet": blob for name, s in zip(names, shards, strict=True) for kind, blob in s.blobs.items()
@@ -81,7 +81,7 @@ def assemble(section: DataSection, schema: Schema, shards: list[Shard], store: O
     meta = {
         "task": section.task,
         "kind": section.kind,
-        "target": section.target,
+        "target": schema.targets[0].name if schema.targets else "",
         "features": [column.name for column in schema.features],
         "schema": columns,
         "unused": list(schema.unused),
@@ -140,10 +140,12 @@ def _check_quarantine(section: DataSection, shards: Iterable[Shard], rules: Coun
     )
 
 
-def _check_splits(splits: dict[str, int]) -> None:
+def _check_splits(section: DataSection, splits: dict[str, int]) -> None:
     empty = [split for split, rows in splits.items() if rows == 0]
     if empty:
+        documents = section.format == "documents" or section.task == "language_model"
+        more = "more documents (the split is drawn by the whole document)" if documents else "more rows"
         raise SchemaError(
-            f"data: no rows for {' and '.join(empty)} out of {sum(splits.values())}; wanted some in each split: give more rows, or raise "
-            "data.validation_share and data.test_share"
+            f"data: no rows for {' and '.join(empty)} out of {sum(splits.values())}; wanted some in each split: give {more}, or raise "
+            "data.validation_share and data.test_share, or name each split's sources (data.sources.split)"
         )

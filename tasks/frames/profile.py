@@ -11,7 +11,12 @@ from tasks.frames.stored_rows import columns_of
 
 BINS = 20
 TOP = 100
-UNITS = {"text": "characters", "image": "mean of the pixels, 0 to 1", "audio": "loudness (root mean square, 0 to 1)"}
+UNITS = {
+    "text": "characters",
+    "passage": "characters",
+    "image": "mean of the pixels, 0 to 1",
+    "audio": "loudness (root mean square, 0 to 1)",
+}
 
 
 def build_profile(store: ObjectStore, manifest: Manifest) -> dict[str, Any]:

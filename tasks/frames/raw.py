@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 FILE, ROW = "_file", "_row"
+DOCUMENT = "_document"  # of a passage: the hash of the document that it is part of
+ORIGIN = (FILE, ROW, DOCUMENT)
 RAW_LIMIT = 2000
 
 
@@ -35,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Raw:
-    """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1); `refused`: the other rows.
+    """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1), `_document` where rows are passages; `refused`: the other rows.
 
     `sparse`: a column that the table lacks is null in all its rows (JSON lines), and no fault of the file.
     """

@@ -1,6 +1,6 @@
 """One piece of a source → its rows as read."""
 
-from tasks.frames import delimited, idx, jsonlines, label_folders, parquet_rows, sklearn_sets
+from tasks.frames import delimited, documents, idx, jsonlines, label_folders, parquet_rows, sklearn_sets
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
 from tasks.frames.sources import FOLDERS
@@ -11,9 +11,15 @@ def read_piece(section: DataSection, piece: Piece) -> Raw:
     """All rows of `piece`, with their origin; each is either in the table or refused."""
     if piece.format in FOLDERS:
         return label_folders.read(section, piece)
+    if piece.format == "documents" and piece.pattern is not None:
+        return documents.read_archive(section, piece.entries[0], piece.pattern, piece.offset, piece.length)
+    if piece.format == "documents" and not piece.document:
+        return documents.read_files(section, piece.entries)
     entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
         return delimited.read(section, piece.format, entry, piece.header, part)
+    if piece.format == "documents":
+        return documents.read_part(section, entry, part, piece.document)
     if piece.format == "jsonl":
         return jsonlines.read(section, entry, part)
     if piece.format == "idx":

@@ -9,7 +9,7 @@ import pyarrow as pa
 from storage.errors import SchemaError
 from tasks.frames.arrow import pc
 from tasks.frames.cells import INTEGER, NUMBER, as_texts
-from tasks.frames.raw import FILE, ROW
+from tasks.frames.raw import ORIGIN
 from tasks.sections import ColumnRule, DataSection
 from tasks.transforms.items import did_you_mean
 
@@ -50,40 +50,43 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """`columns`: features in order, then the target. `unused`: columns of the source that are neither."""
+    """`columns`: features in order, then the target, if there is one. `unused`: columns of the source that are neither."""
 
     columns: tuple[Column, ...]
     unused: tuple[str, ...] = ()
+    has_target: bool = True
 
     @property
     def features(self) -> tuple[Column, ...]:
-        return self.columns[:-1]
+        return self.columns[: len(self.columns) - self.has_target]
 
     @property
-    def target(self) -> Column:
-        return self.columns[-1]
+    def targets(self) -> tuple[Column, ...]:
+        """The target, or none for a language model."""
+        return self.columns[len(self.features) :]
 
 
 def make_schema(section: DataSection, sample: pa.Table, arrays: Column | None) -> Schema:
     """The schema of a source whose first rows are `sample`. `arrays`: what its column of images or recordings is, but for the name."""
-    names = [name for name in sample.column_names if name not in (FILE, ROW)]
+    names = [name for name in sample.column_names if name not in ORIGIN]
+    targets = () if section.task == "language_model" else (section.target,)
     rules = {rule.name: rule for rule in section.columns}
     for field, wanted in (
         ("data.columns", rules),
         ("data.features", section.features),
-        ("data.target", (section.target,)),
+        ("data.target", targets),
     ):
         _check_names(field, wanted, names)
     found = {name: _column(section, name, rules.get(name), sample.column(name), arrays) for name in names}
     features = section.features or _features(section, found, declared=set(rules))
-    if section.target in features:
+    if any(target in features for target in targets):
         raise SchemaError(f"data.features: {section.target!r} is the target, and no feature; leave it out")
     columns = tuple(found[name] for name in features)
     _check_kinds(section, columns)
     if section.kind != "table":
-        columns = tuple(_not_null(column) for column in columns)
-    unused = tuple(name for name in names if name not in features and name != section.target)
-    return Schema((*columns, found[section.target]), unused)
+        columns = tuple(_not_null(column, section.task) for column in columns)
+    unused = tuple(name for name in names if name not in features and name not in targets)
+    return Schema((*columns, *(found[target] for target in targets)), unused, bool(targets))
 
 
 def _check_names(field: str, wanted: Any, names: Sequence[str]) -> None:
@@ -107,7 +110,7 @@ def _column(
                 f"column {name!r}: a list column; images and recordings are read from files of their own, or from IDX"
             )
         return replace(arrays, name=name)
-    if name == section.target:
+    if name == section.target and section.task != "language_model":
         kind = "category" if section.task == "classification" else "number"
         categories = rule.categories if rule else None
         limits = (rule.minimum, rule.maximum) if rule and kind == "number" else (None, None)
@@ -133,7 +136,8 @@ def infer_type(values: pa.ChunkedArray, missing: tuple[str, ...]) -> str:
 
 
 def _features(section: DataSection, found: dict[str, Column], declared: set[str]) -> tuple[str, ...]:
-    others = [column for name, column in found.items() if name != section.target]
+    targets = () if section.task == "language_model" else (section.target,)
+    others = [column for name, column in found.items() if name not in targets]
     if section.kind == "table":
         return tuple(column.name for column in others if column.type not in ("text", *ARRAYS))
     suitable = [column.name for column in others if column.type == section.kind]
@@ -163,6 +167,7 @@ def _check_kinds(section: DataSection, columns: tuple[Column, ...]) -> None:
         raise SchemaError(f"data.features: found {len(columns)} columns, wanted one for data.kind {section.kind}")
 
 
-def _not_null(column: Column) -> Column:
-    """The one column of a text, image or recording: without it there is nothing to predict from."""
-    return replace(column, type="text" if column.type == "category" else column.type, nullable=False)
+def _not_null(column: Column, task: str) -> Column:
+    """The one column of a text, image or recording: without it there is nothing to predict from. A language model's keeps its white space."""
+    kind = "text" if column.type == "category" else column.type
+    return replace(column, type="passage" if task == "language_model" else kind, nullable=False)

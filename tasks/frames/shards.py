@@ -12,7 +12,7 @@ from storage.errors import SchemaError
 from storage.objects import ObjectStore, open_store
 from tasks.frames.checking import check
 from tasks.frames.pieces import Piece
-from tasks.frames.raw import Refusal
+from tasks.frames.raw import DOCUMENT, Refusal
 from tasks.frames.reading import read_piece
 from tasks.frames.schema import Schema
 from tasks.frames.splitting import assign_splits, content_hashes, count_splits
@@ -51,7 +51,12 @@ def process_shard(section: DataSection, schema: Schema, piece: Piece, store_url:
             f"{len(refused)} quarantined; the file has changed since it was planned: run again"
         )
     hashes = content_hashes(schema, rows)
-    splits = assign_splits(section, piece.split, hashes)
+    drawn_by = hashes
+    if section.task == "language_model":
+        if DOCUMENT not in rows.column_names:  # each row is a document
+            rows = rows.append_column(DOCUMENT, pa.array(hashes, pa.string()))
+        drawn_by = rows.column(DOCUMENT).to_pylist()
+    splits = assign_splits(section, piece.split, drawn_by)
     overlay = pa.table({"hash": pa.array(hashes, pa.string()), "split": pa.array(splits, pa.string())})
     blobs = {"rows": _put(store, rows), "overlay": _put(store, overlay)}
     if refused:

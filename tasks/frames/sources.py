@@ -21,6 +21,7 @@ FORMATS = {
     ".pq": "parquet",
 }
 FOLDERS = ("text_folders", "image_folders", "audio_folders")
+LOOSE = (*FOLDERS, "documents")  # formats of which one file is one row, or a few
 OF_KIND = {"image": "image_folders", "audio": "audio_folders"}  # what files are whose names say nothing else
 MAGIC = "*?["
 IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
@@ -113,7 +114,7 @@ def _groups(section: DataSection, source: Source, files: list[tuple[str, str]]) 
             groups.extend(_archive_groups(section, source, name, url))
         elif _is_labels(section, name):
             continue
-        elif (format := _format(section, name)) in FOLDERS:
+        elif (format := _format(section, name)) in LOOSE:
             loose.setdefault(format, []).append(Entry(url, "", name))
         else:
             groups.append(Group(format, source.split, (Entry(url, "", name),)))
@@ -129,7 +130,7 @@ def _archive_groups(section: DataSection, source: Source, name: str, url: str) -
         )
     entries = [Entry(url, member, f"{name}::{member}") for member in members if not _is_labels(section, member)]
     formats = {_format(section, entry.member) for entry in entries}
-    if not formats & set(FOLDERS):
+    if not formats & set(LOOSE):
         return [Group(_format(section, entry.member), source.split, (entry,)) for entry in entries]
     if len(formats) > 1:
         raise ConfigError(
@@ -147,11 +148,11 @@ def _format(section: DataSection, name: str) -> str:
     if IDX_IMAGES in plain:
         return "idx"
     if plain.endswith(".txt") and section.kind == "text":
-        return "text_folders"
+        return "documents" if section.task == "language_model" else "text_folders"
     suffix = posixpath.splitext(plain)[1]
     if suffix not in FORMATS and section.kind not in OF_KIND:
         raise ConfigError(
-            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet or text_folders"
+            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or documents"
         )
     return FORMATS.get(suffix) or OF_KIND[section.kind]
 

@@ -21,7 +21,7 @@ def content_hashes(schema: Schema, rows: pa.Table) -> list[str]:
 
 
 def assign_splits(section: DataSection, declared: str, hashes: list[str]) -> list[str]:
-    """The split of each row of a source that declares `declared`.
+    """The split of each row of a source that declares `declared`, by its hash (of a passage, its document's).
 
     A source's own validation and test rows stay there. Where no source declares test (or validation) rows, its share is carved
     out of the others by content.
@@ -59,7 +59,7 @@ def _canonical(values: pa.ChunkedArray, kind: str) -> list[bytes]:
         flat = values.combine_chunks()
         cells = flat.flatten().to_numpy().reshape(len(flat), -1)
         return [b"\1" + row.tobytes() for row in cells]
-    if kind in ("category", "text"):
+    if kind in ("category", "text", "passage"):
         texts = ((None if text is None else text.encode()) for text in values.to_pylist())
         return [b"\0" if text is None else b"\1" + struct.pack("<Q", len(text)) + text for text in texts]
     code = "<bq" if kind == "integer" else "<bd"

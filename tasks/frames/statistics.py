@@ -76,7 +76,7 @@ class Summary:
         self.samples.append(numbers[present & sampled])
 
     def _numbers(self, values: pa.ChunkedArray) -> np.ndarray:
-        if self.column.type == "text":
+        if self.column.type in ("text", "passage"):
             return pc.utf8_length(values).cast(pa.float64()).to_numpy()
         if self.column.type == "image":
             return self._intensities(arrays(values))

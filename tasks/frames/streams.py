@@ -18,7 +18,7 @@ import fsspec.asyn
 import fsspec.utils
 import zstandard
 
-from storage.errors import NotFound
+from storage.errors import ConfigError, NotFound
 from storage.root import work_folder
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem

@@ -7,7 +7,7 @@ import onnx
 from onnx import GraphProto, ModelProto, numpy_helper
 from safetensors.numpy import save
 
-INPUT, OUTPUT, BATCH = "x", "y", "batch"
+INPUT, OUTPUT, BATCH, TIME = "x", "y", "batch", "time"
 
 
 def strip(model: ModelProto) -> ModelProto:
@@ -28,14 +28,13 @@ def strip(model: ModelProto) -> ModelProto:
     return model
 
 
-def fix_ends(model: ModelProto, input_shape: Sequence[int], outputs: int) -> ModelProto:
-    """Declare input x (batch, *input_shape) and output y (batch, outputs), the batch free."""
-    for value, shape in ((model.graph.input[0], input_shape), (model.graph.output[0], (outputs,))):
+def fix_ends(model: ModelProto, input_shape: Sequence[int | str], *outputs: int | str) -> ModelProto:
+    """Declare input x (batch, *input_shape) and output y (batch, *outputs); the batch, and axes that bear a name, are free."""
+    for value, shape in ((model.graph.input[0], input_shape), (model.graph.output[0], outputs)):
         tensor = value.type.tensor_type
         tensor.ClearField("shape")
-        tensor.shape.dim.add(dim_param=BATCH)
-        for size in shape:
-            tensor.shape.dim.add(dim_value=size)
+        for size in (BATCH, *shape):
+            tensor.shape.dim.add(**{"dim_param" if isinstance(size, str) else "dim_value": size})  # pyright: ignore
     return model
 
 

@@ -11,12 +11,12 @@ CONVOLUTIONS = {"Conv", "ConvInteger", "QLinearConv"}
 PRODUCTS = {"Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"}
 
 
-def count_operations(model: ModelProto) -> int:
-    """Multiply-accumulates of convolutions and matrix products for a batch of one; for classical nodes, the numbers they hold.
+def count_operations(model: ModelProto, row: Sequence[int]) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one row of shape `row`; for classical nodes, the numbers they hold.
 
     A tree ensemble counts its nodes, a linear or support vector node its coefficients.
     """
-    shapes = _shapes(model)
+    shapes = _shapes(model, row)
     return sum(_node_operations(node, shapes) for node in model.graph.node)
 
 
@@ -37,13 +37,15 @@ def _inner(node: NodeProto) -> int:
     return 0 if transposed else -1
 
 
-def _shapes(model: ModelProto) -> dict[str, list[int]]:
+def _shapes(model: ModelProto, row: Sequence[int]) -> dict[str, list[int]]:
     one = ModelProto()
     one.CopyFrom(model)
     del one.graph.value_info[:]
-    one.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+    for dim, size in zip(one.graph.input[0].type.tensor_type.shape.dim, (1, *row), strict=False):
+        dim.dim_value = size
     for value in one.graph.output:
-        value.type.tensor_type.shape.dim[0].dim_value = 1
+        for dim in value.type.tensor_type.shape.dim:
+            dim.ClearField("dim_param")
     inferred = onnx.shape_inference.infer_shapes(one, data_prop=True).graph
     values = (*inferred.input, *inferred.value_info, *inferred.output)
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in values}

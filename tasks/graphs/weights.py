@@ -2,7 +2,9 @@
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from storage.errors import ConfigError
 
 LARGEST = 127
 # Which inputs of a node are weights, and along which axis each has a scale of its own: an output, or a table's column
@@ -12,19 +14,24 @@ PLACES = {"MatMul": {1: -1}, "Conv": {1: 0}, "LSTM": {1: 1, 2: 1}, "Gather": {0:
 def quantise_weights(model: ModelProto) -> ModelProto:
     """`model` with its matrices, kernels and tables as int8, each beside its scales (symmetric), and DequantizeLinear before use.
 
-    Of a table, only the rows that were looked up are dequantised.
+    Of a table, only the rows that were looked up are dequantised; one that is the head, too, is dequantised whole, a scale for each
+    row, and serves both. ConfigError where there is no weight.
     """
     quantised = ModelProto()
     quantised.CopyFrom(model)
     graph = quantised.graph
     stored = {t.name: t for t in graph.initializer if t.data_type == TensorProto.FLOAT and len(t.dims) >= 2}
+    tied = _tied(graph) & stored.keys()
     nodes: list[NodeProto] = []
-    done: set[str] = set()
+    done = set(tied)
+    for name in sorted(tied):
+        graph.initializer.extend(_int8(stored[name], 0))
+        nodes.append(_dequantised(f"{name}.int8", name, name, 0))
     for node in graph.node:
         after = []
         for position, axis in weight_inputs(node).items():
             name = node.input[position]
-            if name not in stored:
+            if name not in stored or name in tied:
                 continue
             if name not in done:
                 graph.initializer.extend(_int8(stored[name], axis))
@@ -37,12 +44,22 @@ def quantise_weights(model: ModelProto) -> ModelProto:
                 node.input[position] = made = f"{node.output[0]}.{name}"
                 nodes.append(_dequantised(f"{name}.int8", name, made, axis))
         nodes += [node, *after]
+    if not done:
+        raise ConfigError("quantise: found no weight matrix in the graph, wanted some; take the pass out")
     del graph.node[:]
     graph.node.extend(nodes)
     for name in done:
         graph.initializer.remove(stored[name])
     onnx.checker.check_model(quantised)
     return quantised
+
+
+def _tied(graph: GraphProto) -> set[str]:
+    """The tables that are looked up and multiplied with, transposed: a language model's tokens in and out."""
+    looked_up, turned = (
+        {node.input[0] for node in graph.node if node.op_type == kind} for kind in ("Gather", "Transpose")
+    )
+    return looked_up & turned
 
 
 def weight_inputs(node: NodeProto) -> dict[int, int]:

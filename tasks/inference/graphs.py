@@ -12,6 +12,7 @@ ERRORS_ONLY = 3
 CHUNK_ROWS = 256  # bounds the memory of a forward, whatever the number of rows
 # This operator takes its scale from the whole batch: in one with others, a row's probabilities moved by up to 0.02 and one class in 400
 DEPENDS_ON_BATCH = b"DynamicQuantizeLinear"
+RESTORED, ROUNDED = b"DequantizeLinear", b"QuantizeLinear"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def open_graph(model: Path) -> Graph:
     options.log_severity_level = ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     content = model.read_bytes()
+    if RESTORED in content and ROUNDED not in content:  # only weights are int8: restored once, not at each forward
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     try:
         # From bytes: the file may be replaced under its name, and no other file may be read beside it
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

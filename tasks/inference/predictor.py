@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +14,17 @@ from tasks.inference.graphs import Graph, open_graph
 from tasks.transforms.items import ItemError
 from tasks.transforms.transforms import Transforms
 
+if TYPE_CHECKING:
+    from tasks.transforms.tokens import TokenInput
+
 ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
 BELOW = "transforms/"
+RAW = {"regression": "value", "language_model": "next tokens"}
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """`raw`: what the graph gives: logits, probabilities, or a value (regression)."""
+    """`raw`: what the graph gives: logits, probabilities, a value (regression), or logits of the next tokens (language model)."""
 
     graph: Graph
     transforms: Transforms
@@ -45,14 +49,23 @@ class Predictor:
         """Class names in the order of the outputs; empty for regression."""
         return self.transforms.classes
 
+    @property
+    def tokens(self) -> "TokenInput | None":
+        """A language model's texts and tokens; None for other models."""
+        return self.transforms.input if self.raw == "next tokens" else None  # pyright: ignore[reportReturnType]
+
     def parse(self, items: Sequence[object]) -> dict[str, list[Any]]:
         """A client's items as columns; ItemError names the first bad one."""
         return self.transforms.parse(items)
 
     def outputs(self, features: np.ndarray) -> np.ndarray:
-        """(B, *input_shape) → (B, K) float32 probabilities, or (B, 1) standardised values."""
+        """(B, *input_shape) → (B, K) float32 probabilities, (B, 1) standardised values, or (B, 1) bits per byte."""
         if not len(features):
             return np.empty((0, len(self.classes) or 1), dtype=np.float32)
+        if (tokens := self.tokens) is not None:
+            from tasks.inference.language import text_bits  # tokenizers is loaded only where there is text
+
+            return text_bits(self.graph, tokens, features)
         raw_BK = self.graph.run(np.asarray(features, dtype=self.transforms.input_dtype))
         return _softmax(raw_BK) if self.raw == "logits" else raw_BK
 
@@ -74,8 +87,8 @@ def _softmax(logits_BK: np.ndarray) -> np.ndarray:
 
 
 def _raw_outputs(model: Mapping[str, Any]) -> str:
-    if model["task"] == "regression":
-        return "value"
+    if model["task"] in RAW:
+        return RAW[model["task"]]
     return "probabilities" if model["family"] == "sklearn" else "logits"  # skl2onnx exports probabilities
 
 
@@ -86,7 +99,10 @@ def _check_signature(graph: Graph, transforms: Transforms) -> None:
     wanted = [("x", ONNX_TYPES[transforms.input_dtype])], ["y"]
     if found != wanted:
         raise CorruptArtifact(f"model.onnx: found inputs and outputs {found}, wanted {wanted}; export it again")
-    pairs = [(inputs[0].shape[1:], transforms.input_shape), (outputs[0].shape[1:], (len(transforms.classes) or 1,))]
+    answer = (len(transforms.classes) or 1,)
+    if transforms.task == "language_model":
+        answer = (*transforms.input_shape, transforms.input.vocabulary)  # pyright: ignore[reportAttributeAccessIssue]
+    pairs = [(inputs[0].shape[1:], transforms.input_shape), (outputs[0].shape[1:], answer)]
     for shape, sizes in pairs:
         fixed = all(not isinstance(found, int) or found == size for found, size in zip(shape, sizes, strict=False))
         if len(shape) != len(sizes) or not fixed:

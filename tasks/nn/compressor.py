@@ -69,7 +69,11 @@ def _files(candidate: Candidate) -> dict[str, bytes]:
         "weights.safetensors": weights,
         "model.json": to_json(candidate.description),
         "facts.json": to_json(
-            {"operations": count_operations(graph), "output": _output(candidate), "parameters": parameters}
+            {
+                "operations": count_operations(graph, candidate.description["input"]["shape"]),
+                "output": _output(candidate),
+                "parameters": parameters,
+            }
         ),
     }
 

@@ -18,9 +18,9 @@ def describe(section: TrainSection, meta: Mapping[str, Any], train: Split) -> De
     """The description of a fresh model of the section's family for features with this meta; ConfigError if they do not fit."""
     name, given = section.family, meta["input"]
     family = FAMILIES[name]
-    if not family.fits(given):
+    if not _suits(name, meta):
         found = f"{given['dtype']} of shape {tuple(given['shape'])}"
-        fitting = [other for other in FAMILIES if FAMILIES[other].fits(given)]
+        fitting = [other for other in FAMILIES if _suits(other, meta)]
         raise ConfigError(
             f"train.family {name}: found features {found}, wanted {family.takes}; choose {' or '.join(fitting)}"
         )
@@ -35,8 +35,13 @@ def outputs_of(meta: Mapping[str, Any]) -> Description:
         "task": meta["task"],
         "classes": classes,
         "input": {"shape": list(meta["input"]["shape"]), "dtype": meta["input"]["dtype"]},
-        "outputs": len(classes) or 1,
+        "outputs": len(classes) or meta.get("vocabulary") or 1,
     }
+
+
+def _suits(name: str, meta: Mapping[str, Any]) -> bool:
+    """Only gpt tells the next token, and nothing else."""
+    return FAMILIES[name].fits(meta["input"]) and (name == "gpt") == (meta["task"] == "language_model")
 
 
 def build_model(description: Mapping[str, Any]) -> nn.Module:

@@ -8,8 +8,10 @@ from tasks.nn.candidates import Candidate, Context
 from tasks.nn.descriptions import build_model
 from tasks.nn.devices import settle
 from tasks.nn.fit import Fit
+from tasks.nn.language import taught_loss
 from tasks.nn.losses import distillation_loss, training_loss
 from tasks.sections import AugmentOptions, Distil, TrainSection
+from tasks.splits import Split
 
 TEACHER_ROWS = 256
 
@@ -23,9 +25,13 @@ def apply(candidate: Candidate, settings: Distil, context: Context) -> Candidate
         candidate = _fresh_mlp(candidate, settings)
     module = candidate.trainable("distil")
     task = candidate.description["task"]
-    hard = training_loss(section, task, candidate.description["outputs"])
-    loss = distillation_loss(hard, task, _taught(context), settings.temperature, settings.soft_share)
-    Fit(module, section, place, task, context.train, context.validation, loss, context.tell).run()
+    train = context.train.some(settings.rows_share, section.seed)
+    if task == "language_model":
+        loss = taught_loss(context.teacher, train.x, settings.temperature, settings.soft_share)
+    else:
+        hard = training_loss(section, task, candidate.description["outputs"])
+        loss = distillation_loss(hard, task, _taught(context, train), settings.temperature, settings.soft_share)
+    Fit(module, section, place, task, train, context.validation, loss, context.tell).run()
     return Candidate(candidate.description, module.cpu())
 
 
@@ -52,7 +58,6 @@ def _fresh_mlp(candidate: Candidate, settings: Distil) -> Candidate:
     return Candidate(description, build_model(description))
 
 
-def _taught(context: Context) -> np.ndarray:
-    rows = len(context.train)
-    parts = [context.teacher(context.train.x[start : start + TEACHER_ROWS]) for start in range(0, rows, TEACHER_ROWS)]
+def _taught(context: Context, train: Split) -> np.ndarray:
+    parts = [context.teacher(train.x[start : start + TEACHER_ROWS]) for start in range(0, len(train), TEACHER_ROWS)]
     return np.concatenate(parts)

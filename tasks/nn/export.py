@@ -10,7 +10,7 @@ from onnxscript.optimizer import optimize_ir
 from torch import nn
 
 from storage.errors import ProcessFailed
-from tasks.graphs.canonical import BATCH, INPUT, OUTPUT, fix_ends, strip
+from tasks.graphs.canonical import BATCH, INPUT, OUTPUT, TIME, fix_ends, strip
 from tasks.nn.descriptions import Description
 
 OPSET = 20
@@ -23,12 +23,18 @@ NO_LIMIT = 1 << 40
 def export(model: nn.Module, description: Description) -> ModelProto:
     """The module as a graph: input x (batch, *shape), output y (batch, K) logits or values, the batch free.
 
+    A language model's is x (batch, time), y (batch, time, V) logits, the time free up to its context.
+
     Raises ProcessFailed where the graph does not answer as the module does.
     """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of every optional package that is absent
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
     shape, kind = description["input"]["shape"], getattr(torch, description["input"]["dtype"])
     rows = torch.ones(2, *shape, dtype=kind)
+    free, ends = {0: torch.export.Dim(BATCH)}, (description["outputs"],)
+    if description["task"] == "language_model":
+        free |= {1: torch.export.Dim(TIME, max=shape[0])}
+        ends = (TIME, *ends)
     model = model.cpu().eval()
     program = torch.onnx.export(
         model,
@@ -37,14 +43,16 @@ def export(model: nn.Module, description: Description) -> ModelProto:
         opset_version=OPSET,
         input_names=[INPUT],
         output_names=[OUTPUT],
-        dynamic_shapes=({0: torch.export.Dim(BATCH)},),
+        dynamic_shapes=(free,),
         verbose=False,
     )
     if program is None:
         raise RuntimeError("torch.onnx.export returned no program")
-    optimize_ir(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
-    graph = fix_ends(strip(program.model_proto), shape, description["outputs"])
-    _check_agrees(model, graph, shape, kind)
+    if description["task"] != "language_model":  # whose table of tokens, turned round, is its head: stored once
+        optimize_ir(program.model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
+    graph = fix_ends(strip(program.model_proto), [TIME] if len(free) == 2 else shape, *ends)
+    for size in [1, *shape] if len(free) == 2 else [None]:
+        _check_agrees(model, graph, shape if size is None else [size], kind)
     return graph
 
 

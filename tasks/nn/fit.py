@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import ConfigError
+from tasks.nn import language
 from tasks.nn.augment import augmented, draw
 from tasks.nn.checkpoints import (
     generator_tensors,
@@ -25,7 +26,7 @@ from tasks.nn.checkpoints import (
     save_checkpoint,
 )
 from tasks.nn.devices import Place
-from tasks.nn.losses import Loss, metric, metric_sum, penalty, task_loss
+from tasks.nn.losses import Loss, metric, metric_sum, penalty, target_count, task_loss
 from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
 from tasks.sections import TrainSection
 from tasks.splits import Split, epoch_order
@@ -131,7 +132,7 @@ class Fit:
         self.history.append({"epoch": self.epoch + 1, **entry, "learning_rate": rate})
         if self.section.early_stopping_epochs and self._best_epoch() == len(self.history) - 1:
             self.best = copy.deepcopy(self.model.state_dict())
-        self.tell("progress", **self._where(), **entry, rows_per_second=round(rows_per_second, 1))
+        self.tell("progress", **self._where(), **entry, **self._pace(rows_per_second))
         self.epoch, self.step = self.epoch + 1, 0
         self.loss_sum.zero_()
         self._save()
@@ -142,16 +143,19 @@ class Fit:
             return None, None
         self.model.eval()
         loss, total = torch.zeros(2, dtype=torch.float64, device=self.place.device)
-        measure = task_loss(self.task)
+        measure, targets = task_loss(self.task), 0
+        at_once = language.EVALUATION_ROWS if self.task == "language_model" else EVALUATION_ROWS
         with torch.no_grad():
-            for start in range(0, rows, EVALUATION_ROWS):
-                rows_B = np.arange(start, min(start + EVALUATION_ROWS, rows))
+            for start in range(0, rows, at_once):
+                rows_B = np.arange(start, min(start + at_once, rows))
                 x, y_B = self._batch(self.validation, rows_B)
                 with self.place.autocast():
                     outputs_BK = self.model(x)
-                loss += measure(outputs_BK.float(), y_B, rows_B) * len(rows_B)
+                found = target_count(self.task, y_B)
+                loss += measure(outputs_BK.float(), y_B, rows_B) * found
+                targets += found
                 total += metric_sum(self.task, outputs_BK.float(), y_B)
-        return self._number(loss.item() / rows), metric(self.task, total.item(), rows)
+        return self._number(loss.item() / targets), metric(self.task, total.item(), targets)
 
     def _batch(self, split: Split, rows_B: np.ndarray) -> tuple[Tensor, Tensor]:
         x, y_B = (torch.from_numpy(part[rows_B]).to(self.place.device) for part in (split.x, split.y))
@@ -180,9 +184,12 @@ class Fit:
         )
 
     def _tell_progress(self, rows_per_second: float, rows: int) -> None:
-        self.tell(
-            "progress", **self._where(), train_loss=self._mean_loss(rows), rows_per_second=round(rows_per_second, 1)
-        )
+        self.tell("progress", **self._where(), train_loss=self._mean_loss(rows), **self._pace(rows_per_second))
+
+    def _pace(self, rows_per_second: float) -> dict[str, float]:
+        if self.task == "language_model":
+            return {"tokens_per_second": round(rows_per_second * self.train.x.shape[1])}
+        return {"rows_per_second": round(rows_per_second, 1)}
 
     def _where(self) -> dict[str, int]:
         return {"epoch": self.epoch + 1, "epochs": self.section.epochs, "step": self.step, "steps": self.steps}

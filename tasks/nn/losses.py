@@ -1,5 +1,6 @@
 """What training minimises, and what validation reports."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -8,14 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from storage.errors import ConfigError
+from tasks.nn.language import next_token_loss, token_count
 from tasks.sections import TrainSection
 
 Loss = Callable[[Tensor, Tensor, np.ndarray], Tensor]
-"""Outputs (B, K), targets (B,), indices of the rows (B,) → the mean loss, a scalar."""
+"""Outputs (B, K), targets (B,), indices of the rows (B,) → the mean loss, a scalar. Of a language model (B, T, V) and (B, T)."""
 
 
 def task_loss(task: str) -> Loss:
     """What is validated on, whatever is minimised: cross-entropy of logits, or mean squared error of the standardised target."""
+    if task == "language_model":
+        return next_token_loss
     if task == "classification":
         return lambda outputs_BK, y_B, _: functional.cross_entropy(outputs_BK, y_B)
     return lambda outputs_B1, y_B, _: functional.mse_loss(outputs_B1.squeeze(1), y_B)
@@ -24,9 +28,6 @@ def task_loss(task: str) -> Loss:
 def training_loss(section: TrainSection, task: str, outputs: int) -> Loss:
     """The loss that the section names, for `outputs` classes or one value; ConfigError where they do not fit."""
     classifies, name = task == "classification", section.loss
-    if name not in ("auto", *(("cross_entropy", "bce") if classifies else ("mse",))):
-        wanted = "cross_entropy, bce" if classifies else "mse"
-        raise ConfigError(f"train.loss {name}: found {task}, wanted another loss for it: auto, {wanted}")
     if name == "bce" and outputs != 2:
         raise ConfigError(f"train.loss bce: found {outputs} classes, wanted 2; set train.loss=cross_entropy")
     smoothing = section.label_smoothing
@@ -75,12 +76,21 @@ def distillation_loss(hard: Loss, task: str, teacher_NK: np.ndarray, temperature
 
 
 def metric_sum(task: str, outputs_BK: Tensor, y_B: Tensor) -> Tensor:
-    """Sum over the batch of what `metric` averages: right answers, or squared errors."""
+    """Sum over the batch of what `metric` averages: right answers, squared errors, or the tokens' negative log-likelihoods."""
+    if task == "language_model":
+        return next_token_loss(outputs_BK, y_B, np.empty(0)) * token_count(y_B)
     if task == "classification":
         return (outputs_BK.argmax(1) == y_B).sum()
     return ((outputs_BK.squeeze(1) - y_B) ** 2).sum()
 
 
-def metric(task: str, total: float, rows: int) -> float:
-    """Accuracy, or RMSE in standard deviations of the target."""
-    return total / rows if task == "classification" else (total / rows) ** 0.5
+def target_count(task: str, y_B: Tensor) -> int:
+    """How many targets a batch has: its rows, or the tokens in them."""
+    return token_count(y_B) if task == "language_model" else len(y_B)
+
+
+def metric(task: str, total: float, targets: int) -> float:
+    """Accuracy, RMSE in standard deviations of the target, or perplexity."""
+    if task == "language_model":
+        return math.exp(min(total / targets, 700.0))
+    return total / targets if task == "classification" else (total / targets) ** 0.5

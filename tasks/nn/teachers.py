@@ -17,7 +17,7 @@ LEAST_PROBABILITY = 1e-6
 
 
 def open_network(folder: Path, section: TrainSection) -> tuple[Candidate, Teacher]:
-    """A model that torch trained; it teaches log-probabilities or standardised values."""
+    """A model that torch trained; it teaches log-probabilities, standardised values, or logits of the next token."""
     import torch
 
     from tasks.nn.descriptions import load_model

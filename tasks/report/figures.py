@@ -7,6 +7,7 @@ from tasks.report.canvas import ACCENT, INK, LINE, MUTED, PAPER, SECOND, new_fig
 from tasks.report.formats import metric_name, metric_range, metric_value, ratio, size
 
 COLUMN = 4.6
+UNBOUNDED = ("log_loss", "rmse", "mae", "bits_per_byte", "perplexity", "word_perplexity")
 MOST_CLASSES = 40  # of a confusion matrix that can still be read
 MOST_NUMBERED = 14  # classes whose cells can hold a number
 
@@ -43,7 +44,7 @@ def _mark_least(axes: Any, epochs: Sequence[int], values: Sequence[float]) -> No
 
 def metric_intervals(metrics: Mapping[str, Mapping[str, float]]) -> str:
     """Metrics between 0 and 1 as a dot with whiskers each, on one scale; empty if there are none."""
-    shown = {name: entry for name, entry in metrics.items() if name not in ("log_loss", "rmse", "mae")}
+    shown = {name: entry for name, entry in metrics.items() if name not in UNBOUNDED}
     if not shown:
         return ""
     with themed():

@@ -14,6 +14,9 @@ METRIC_NAMES = {
     "rmse": "RMSE",
     "r2": "R²",
     "mae": "MAE",
+    "bits_per_byte": "Bits per byte",
+    "perplexity": "Perplexity",
+    "word_perplexity": "Perplexity of words",
 }
 DECISIONS = {"promote": "Promoted", "hold": "Held", "reject": "Rejected"}
 
@@ -27,7 +30,7 @@ def metric_value(name: str, value: float) -> str:
     """Shares in per cent, the rest in four digits."""
     if name in PERCENTAGES:
         return f"{100 * value:.1f} %"
-    return f"{value:.3f}" if name in ("roc_auc", "r2", "log_loss") else f"{value:.4g}"
+    return f"{value:.3f}" if name in ("roc_auc", "r2", "log_loss", "bits_per_byte") else f"{value:.4g}"
 
 
 def metric_range(name: str, entry: Mapping[str, Any]) -> str:
@@ -65,3 +68,9 @@ def ratio(value: float | None) -> str:
 def count(value: float) -> str:
     """With thousands separated."""
     return f"{value:,.0f}"
+
+
+def compared_sizes(compressors: Mapping[str, float]) -> str:
+    """What general compressors need for the same texts."""
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in compressors.items())
+    return f"{figures} bits per byte, for the test text as one stream"

@@ -18,16 +18,26 @@ def request(item: Any) -> str:
     return json.dumps({"input_data": [_short(item)]}, ensure_ascii=False, separators=(",", ":"))
 
 
+def completion(model: str, prompt: str) -> str:
+    """The body that asks a language model to go on with a text, as JSON text."""
+    return json.dumps({"model": model, "prompt": prompt, "max_tokens": 64, "temperature": 0}, ensure_ascii=False)
+
+
 def curl(serve: Mapping[str, Any], longest: int | None = None) -> str:
-    """A request with the example item; one of more than `longest` characters is read from `serve["request_file"]`.
+    """A request with the example item, or of a language model with the prompt; one of more than `longest` characters is read from `serve["request_file"]`.
 
     Without an item, and too long without a file, there is a placeholder.
     """
+    if serve.get("prompt"):
+        return _curl("/v1/completions", completion(serve["model"], serve["prompt"]))
     body = request("…" if serve.get("item") is None else serve["item"])
     if longest is not None and len(body) > longest:
         body = f"@{serve['request_file']}" if serve.get("request_file") else request("…")
-    address = f"http://127.0.0.1:{PORT}/predict"
-    return f"curl -s {address} -H 'content-type: application/json' -d {shlex.quote(body)}"
+    return _curl("/predict", body)
+
+
+def _curl(path: str, body: str) -> str:
+    return f"curl -s http://127.0.0.1:{PORT}{path} -H 'content-type: application/json' -d {shlex.quote(body)}"
 
 
 def _short(item: Any) -> Any:

@@ -8,7 +8,17 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from tasks.report.formats import DECISIONS, count, duration, metric_name, metric_range, metric_value, ratio, size
+from tasks.report.formats import (
+    DECISIONS,
+    compared_sizes,
+    count,
+    duration,
+    metric_name,
+    metric_range,
+    metric_value,
+    ratio,
+    size,
+)
 from tasks.report.serving import curl, serve_command
 
 WIDTH = 96
@@ -25,7 +35,7 @@ def print_summary(
     text = Text(summary_text(summary, extra))
     decision = (summary.get("verdict") or {}).get("decision", "hold")
     text.highlight_regex(rf"(?m)^{DECISIONS[decision].upper()}\b", STYLES[decision])
-    text.highlight_regex(r"(?m)^(Data|Quality|Size|Speed|Steps|Report)\b", "dim")
+    text.highlight_regex(r"(?m)^(Data|Quality|Beside|Size|Speed|Steps|Report)\b", "dim")
     text.highlight_regex(r"(?m)^(Serve|Ask)\b", "bold cyan")
     console.print(text)
 
@@ -36,7 +46,7 @@ def summary_text(summary: Mapping[str, Any], extra: Mapping[str, Any] | None = N
     `summary`: what `run --json` prints. `extra`: optional `serve` ({"model", "command", "item", "request_file"}) for the request.
     """
     lines = [f"{summary['pipeline']}, run {summary['run_id']}", ""]
-    for build in (_data, _quality, _compression, _steps):
+    for build in (_data, _quality, _compressors, _compression, _steps):
         lines += build(summary)
     lines += ["", *_verdict(summary), ""]
     lines += _calling(summary, (extra or {}).get("serve"))
@@ -59,10 +69,16 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
 def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
     metrics = summary.get("metrics") or {}
     rows = f"({count(next(iter(metrics.values()))['n'])} test rows)" if metrics else ""
+    width = max((len(metric_name(name)) + 1 for name in metrics), default=0)
     for place, (name, entry) in enumerate(metrics.items()):
         figures = f"{metric_value(name, entry['value']):>8}  {metric_range(name, entry):<15}"
-        label = f"{metric_name(name):<10}"
+        label = f"{metric_name(name):<{max(width, 10)}}"
         yield _line("" if place else "Quality", f"{label}{figures} {'' if place else rows}".rstrip())
+
+
+def _compressors(summary: Mapping[str, Any]) -> Iterator[str]:
+    if found := summary.get("compressors"):
+        yield from _wrapped("Beside", compared_sizes(found))
 
 
 def _compression(summary: Mapping[str, Any]) -> Iterator[str]:

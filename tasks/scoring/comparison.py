@@ -1,7 +1,7 @@
 """Two models on the same rows: how much better or worse the candidate is, and how surely. N rows, R resamples.
 
 `difference` is in the unit of the margin and positive where the candidate is better: accuracy and macro F1 as shares, log-loss
-in nats, RMSE as a share of the reference's.
+in nats, RMSE as a share of the reference's, bits per byte in bits, perplexity as a share of the reference's.
 
 What the rows do not show, the bootstrap does not know. So accuracy has an exact bound when few pairs are discordant
 (`tasks.scoring.discordant`), and no lower bound is ever nearer to zero than what N rows can show at all: a loss of one unit on a share
@@ -19,6 +19,7 @@ from storage.errors import ConfigError
 from tasks.scoring.answers import check_rows, log_losses, predicted_classes, residuals
 from tasks.scoring.confusion import Cells
 from tasks.scoring.discordant import FEW, exact_bounds, rows_for_pairs
+from tasks.scoring.passages import bits
 from tasks.scoring.statistics import bounds, resampled_means, rows_for_mean, unseen_share
 from tasks.sections import EvaluateSection
 
@@ -45,17 +46,18 @@ class Comparison:
 
 
 def compare(section: EvaluateSection, y: np.ndarray, candidate: np.ndarray, reference: np.ndarray) -> Comparison:
-    """Compare outputs (N, K), or (N, 1) for rmse, against targets `y` (N,), pair by pair.
+    """Compare outputs (N, K), or (N, 1) for rmse, against targets `y` (N,), pair by pair; of texts see `tasks.scoring.passages`.
 
     Raises SchemaError where the rows do not match, ConfigError where the metric does not fit the outputs.
     """
     check_rows("candidate", y, candidate)
     check_rows("reference", y, reference)
-    regression = section.metric == "rmse"
-    if regression != (candidate.shape[1] == 1) or candidate.shape[1] != reference.shape[1]:
+    regression, text = section.metric == "rmse", section.metric in ("bits_per_byte", "perplexity")
+    fits = text == (y.ndim == 2) and regression == (candidate.shape[1] == 1)
+    if not fits or candidate.shape[1] != reference.shape[1]:
         raise ConfigError(
             f"evaluate.metric {section.metric!r}: outputs have {candidate.shape[1]} and {reference.shape[1]} columns; "
-            "use rmse for regression, accuracy, macro_f1 or log_loss for classification, and models of the same classes"
+            "use rmse for regression, bits_per_byte or perplexity for texts, else accuracy, macro_f1 or log_loss, and models of the same classes"
         )
     return _METRICS[section.metric](section, y, candidate, reference)
 
@@ -127,6 +129,34 @@ def _rmse(section: EvaluateSection, y: np.ndarray, candidate: np.ndarray, refere
     )  # fmt: skip
 
 
+def _bits_per_byte(section: EvaluateSection, y: np.ndarray, candidate: np.ndarray, reference: np.ndarray) -> Comparison:
+    spent = np.stack([bits(y, candidate), bits(y, reference), y[:, 0]], axis=1)
+    mine, other = spent.mean(axis=0)[:2] / spent[:, 2].mean()
+    means = resampled_means(spent, section.resamples, section.seed)
+    resampled = (means[:, 1] - means[:, 0]) / means[:, 2]
+    return _of_texts(section, float(mine), float(other), float(other - mine), resampled, spent)
+
+
+def _perplexity(section: EvaluateSection, y: np.ndarray, candidate: np.ndarray, reference: np.ndarray) -> Comparison:
+    # both per token of the candidate's: another tokenizer's tokens are other things, the bits of a passage are not
+    spent = np.stack([bits(y, candidate), bits(y, reference), np.maximum(candidate[:, 1], 1)], axis=1)
+    mine, other = np.exp2(np.minimum(spent.mean(axis=0)[:2] / spent[:, 2].mean(), 1000))
+    means = resampled_means(spent, section.resamples, section.seed)
+    resampled = 1 - np.exp2(np.clip((means[:, 0] - means[:, 1]) / means[:, 2], -1000, 1000))
+    return _of_texts(section, float(mine), float(other), float(1 - mine / other), resampled, spent)
+
+
+def _of_texts(
+    section: EvaluateSection, mine: float, other: float, difference: float, resampled: np.ndarray, spent: np.ndarray
+) -> Comparison:
+    rows, deviation = len(spent), float(resampled.std()) * math.sqrt(len(spent))
+    wanted = rows_for_mean(difference, deviation, section.margin, section.confidence)
+    return _comparison(
+        section, mine, other, difference, bounds(resampled, section.confidence), rows,
+        int((spent[:, 0] != spent[:, 1]).sum()), "bootstrap", wanted,
+    )  # fmt: skip
+
+
 def _comparison(
     section: EvaluateSection, candidate: float, reference: float, difference: float, between: tuple[float, float],
     rows: int, discordant: int, method: str, wanted: int | None,
@@ -144,4 +174,6 @@ _METRICS: dict[str, Callable[[EvaluateSection, np.ndarray, np.ndarray, np.ndarra
     "macro_f1": _macro_f1,
     "log_loss": _log_loss,
     "rmse": _rmse,
+    "bits_per_byte": _bits_per_byte,
+    "perplexity": _perplexity,
 }

@@ -19,7 +19,7 @@ import numpy as np
 
 from tasks.scoring.answers import not_finite
 from tasks.scoring.comparison import Comparison, compare
-from tasks.scoring.wording import compared, figure, metric_name
+from tasks.scoring.wording import LESS_IS_BETTER, compared, figure, metric_name
 from tasks.sections import EvaluateSection
 
 Decision = Literal["promote", "hold", "reject"]
@@ -93,7 +93,7 @@ def _broken(candidate: np.ndarray) -> list[tuple[Decision, str]]:
 def _above_minimum(section: EvaluateSection, scored: Mapping[str, float]) -> list[tuple[Decision, str]]:
     if section.minimum is None:
         return []
-    less_is_better = section.metric in ("log_loss", "rmse")
+    less_is_better = section.metric in LESS_IS_BETTER
     value, far = scored["value"], scored["high" if less_is_better else "low"]
     name, limit = metric_name(section.metric), figure(section.metric, section.minimum)
     below, passes = (

@@ -9,6 +9,7 @@ import numpy as np
 from storage.errors import SchemaError
 from tasks.scoring.answers import check_rows, log_losses, not_finite, predicted_classes, residuals
 from tasks.scoring.confusion import Cells
+from tasks.scoring.passages import text_metrics
 from tasks.scoring.ranking import ranked_classes, resampled_auc, resamples_for, roc_auc
 from tasks.scoring.statistics import interval, resampled_means, share_above, share_below
 
@@ -43,9 +44,14 @@ def score(
     """Score `outputs` against `y` (N,).
 
     Classification: outputs (N, K) are probabilities, `y` class indices. Regression: outputs (N, 1) and `y` are standardised and
-    `target_scale` is (mean, deviation) of the target, whose unit RMSE and MAE have. Intervals are two-sided percentile bootstrap.
+    `target_scale` is (mean, deviation) of the target, whose unit RMSE and MAE have. Language model: see `tasks.scoring.passages`.
+    Intervals are two-sided percentile bootstrap.
     """
     check_rows("score", y, outputs)
+    if task == "language_model":
+        values, resampled = text_metrics(y, outputs, resamples, seed)
+        found = {name: _entry(values[name], interval(resampled[name], confidence), len(y)) for name in values}
+        return Scores(found, notes=tuple(_broken_rows(outputs)))
     notes = _broken_rows(outputs)
     if task == "regression":
         metrics = _regression(y, outputs, confidence, resamples, seed, target_scale)

@@ -5,7 +5,19 @@ import math
 from tasks.scoring.comparison import Comparison
 
 SHARES = ("accuracy", "macro_f1", "precision", "recall", "roc_auc")
-NAMES = {"macro_f1": "macro F1", "log_loss": "log-loss", "rmse": "RMSE", "r2": "R²", "mae": "MAE", "roc_auc": "ROC-AUC"}
+LESS_IS_BETTER = ("log_loss", "rmse", "bits_per_byte", "perplexity")
+NAMES = {
+    "bits_per_byte": "bits per byte",
+    "macro_f1": "macro F1",
+    "log_loss": "log-loss",
+    "rmse": "RMSE",
+    "r2": "R²",
+    "mae": "MAE",
+    "roc_auc": "ROC-AUC",
+}
+
+
+UNITS = {"log_loss": "nats", "bits_per_byte": "bits per byte"}
 
 
 def metric_name(metric: str) -> str:
@@ -17,15 +29,17 @@ def figure(metric: str, value: float) -> str:
     """A metric's value: accuracy and macro F1 in per cent, others in three or four digits."""
     if metric in ("accuracy", "macro_f1"):
         return f"{_short(100 * value, 1)} %"
-    return f"{value:.3f}" if metric == "log_loss" else f"{value:.4g}"
+    return f"{value:.3f}" if metric in ("log_loss", "bits_per_byte") else f"{value:.4g}"
 
 
 def difference(metric: str, amount: float) -> str:
-    """An absolute difference in the unit of the margin: points, nats or per cent."""
+    """An absolute difference in the unit of the margin: points, nats, bits per byte or per cent."""
     if metric in ("accuracy", "macro_f1"):
         text = _short(100 * amount, 1)
         return f"{text} point" if text == "1" else f"{text} points"
-    return f"{_short(amount, 4)} nats" if metric == "log_loss" else f"{_short(100 * amount, 1)} %"
+    if metric in UNITS:
+        return f"{_short(amount, 4)} {UNITS[metric]}"
+    return f"{_short(100 * amount, 1)} %"
 
 
 def compared(comparison: Comparison, reference: str, margin: float, unit: float = 1.0) -> str:
@@ -66,11 +80,11 @@ def _more_rows(comparison: Comparison) -> str:
 
 
 def _worse(metric: str) -> str:
-    return "higher" if metric in ("log_loss", "rmse") else "lower"
+    return "higher" if metric in LESS_IS_BETTER else "lower"
 
 
 def _better(metric: str) -> str:
-    return "lower" if metric in ("log_loss", "rmse") else "higher"
+    return "lower" if metric in LESS_IS_BETTER else "higher"
 
 
 def _cautious(amount: float, down: bool = False) -> float:

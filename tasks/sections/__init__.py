@@ -13,6 +13,7 @@ from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 from tasks.sections.places import ClusterSection, StorageSection
 from tasks.sections.train import (
     CnnOptions,
+    GptOptions,
     LstmOptions,
     MlpOptions,
     ResnetOptions,
@@ -34,6 +35,7 @@ __all__ = [
     "DataSection",
     "Distil",
     "EvaluateSection",
+    "GptOptions",
     "ImageOptions",
     "LstmOptions",
     "MlpOptions",

@@ -22,6 +22,9 @@ class Distil(Section):
     temperature: float = Field(default=2.0, gt=0, description="Softens both distributions")
     soft_share: Share = Field(default=0.7, description="Weight of the teacher's answers; the rest is the labels'")
     learning_rate: float = Field(default=1e-3, ge=0, description="Peak learning rate")
+    rows_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Share of the training rows that is learned from, chosen by the seed"
+    )
     hidden: tuple[int, ...] = Field(
         default=(), description="When the teacher is a tree ensemble: hidden widths of the mlp that learns from it"
     )
@@ -40,7 +43,7 @@ class Quantise(Section):
     kind: Literal["quantise"] = Field(default="quantise", description="Which pass")
     mode: Literal["weights", "dynamic", "static"] = Field(
         default="static",
-        description="static for convolutions and dense layers; weights, computed with in float, for lstm and transformer; "
+        description="static for convolutions and dense layers; weights, computed with in float, for lstm, transformer and gpt; "
         "dynamic, which answers one row at a time",
     )
     calibration_rows: int = Field(default=256, ge=1, description="Static: training rows that set the ranges")

@@ -59,7 +59,17 @@ class DataSection(Section):
         json_schema_extra=NOT_IN_KEY,
     )
     format: Literal[
-        "auto", "csv", "tsv", "jsonl", "parquet", "text_folders", "image_folders", "audio_folders", "idx", "sklearn"
+        "auto",
+        "csv",
+        "tsv",
+        "jsonl",
+        "parquet",
+        "text_folders",
+        "image_folders",
+        "audio_folders",
+        "documents",
+        "idx",
+        "sklearn",
     ] = Field(default="auto", description="How the sources are written; auto: by their names")
     encoding: str = Field(
         default="auto",
@@ -77,8 +87,10 @@ class DataSection(Section):
     kind: Literal["table", "text", "image", "audio"] = Field(
         description="What a row is: named columns, a text, an image, or a recording"
     )
-    task: Literal["classification", "regression"] = Field(default="classification", description="What is predicted")
-    target: str = Field(default="label", description="The column that is predicted")
+    task: Literal["classification", "regression", "language_model"] = Field(
+        default="classification", description="What is predicted: a class, a number, or a text's next token"
+    )
+    target: str = Field(default="label", description="The column that is predicted; a language model has none")
     features: tuple[str, ...] = Field(
         default=(),
         description="Columns to predict from; empty: all but the target (a text, image or recording: the one such column)",
@@ -90,6 +102,9 @@ class DataSection(Section):
     )
     test_share: Share = Field(
         default=0.2, description="Share of rows for the test, where the source does not declare it"
+    )
+    passage_bytes: int = Field(
+        default=4096, ge=64, le=1 << 20, description="Documents: bytes of a passage, which is a row, at most"
     )
     split_seed: int = Field(default=0, ge=0, description="Another number gives another split")
     shard_rows: int = Field(default=20_000, ge=1, description="Rows in one shard, at most")
@@ -126,10 +141,18 @@ class TransformsSection(Section):
     """What is fitted on the training rows and applied everywhere."""
 
     vocabulary_size: int = Field(
-        default=20_000, ge=16, le=1_000_000, description="Text: words kept, most frequent first"
+        default=20_000,
+        ge=16,
+        le=1_000_000,
+        description="Text: words kept, most frequent first; language model: byte-level tokens, at least 257",
     )
     min_word_count: int = Field(default=2, ge=1, description="Text: rarer words are unknown")
-    max_tokens: int = Field(default=256, ge=1, le=8192, description="Text: tokens kept of each text, from its start")
+    max_tokens: int = Field(
+        default=256,
+        ge=1,
+        le=8192,
+        description="Text: tokens kept of each text, from its start; language model: tokens of a window, its context",
+    )
     lowercase: bool = Field(default=True, description="Text: fold case")
     scaling: Literal["standard", "none"] = Field(
         default="standard", description="Table: zero mean and unit variance for numbers"

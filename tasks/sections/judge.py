@@ -10,13 +10,13 @@ from tasks.sections.base import NOT_IN_KEY, Section
 class EvaluateSection(Section):
     """Stage evaluate: what decides, and by how much it may fall."""
 
-    metric: Literal["accuracy", "macro_f1", "log_loss", "rmse"] = Field(
+    metric: Literal["accuracy", "macro_f1", "log_loss", "rmse", "bits_per_byte", "perplexity"] = Field(
         default="accuracy", description="The metric that the gate looks at"
     )
     margin: float = Field(
         default=0.01,
         gt=0,
-        description="Non-inferiority margin: the fall of the metric that is still acceptable, in its own unit (rmse: relative)",
+        description="Non-inferiority margin: the fall of the metric that is still acceptable, in its own unit (rmse and perplexity: relative)",
     )
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         default=0.95, description="One-sided confidence of the gate, two-sided of intervals"
@@ -24,7 +24,7 @@ class EvaluateSection(Section):
     resamples: int = Field(default=2000, ge=100, le=100_000, description="Bootstrap resamples")
     minimum: float | None = Field(
         default=None,
-        description="The metric's value (for rmse and log_loss: the greatest) below which nothing is released",
+        description="The metric's value (of those where less is better: the greatest) below which nothing is released",
     )
     max_slowdown: float = Field(
         default=1.0,

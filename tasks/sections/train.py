@@ -84,6 +84,23 @@ class ResnetOptions(Section):
     )
 
 
+class GptOptions(Section):
+    """Causal transformer (Radford 2018) with rotary positions (Su 2021), ReLU² (So 2021) and one matrix for tokens in and out."""
+
+    width: int = Field(default=128, ge=8, le=8192, description="Width of a token's vector; a multiple of 2 × heads")
+    heads: int = Field(default=4, ge=1, le=128, description="Attention heads")
+    layers: int = Field(default=4, ge=1, le=128, description="Blocks of attention and feed-forward")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="Share of units dropped in training")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> "GptOptions":
+        if self.width % (2 * self.heads):
+            raise ValueError(
+                f"width {self.width} is no multiple of 2 × {self.heads} heads; wanted one, as 2 × heads × n"
+            )
+        return self
+
+
 class SklearnOptions(Section):
     """A scikit-learn estimator."""
 
@@ -97,7 +114,7 @@ class SklearnOptions(Section):
 
 
 FamilyName = Literal[
-    "mlp", "cnn", "resnet", "textcnn", "lstm", "transformer", "sklearn"
+    "mlp", "cnn", "resnet", "textcnn", "lstm", "transformer", "gpt", "sklearn"
 ]  # each has a section of options by its name
 
 
@@ -111,6 +128,7 @@ class TrainSection(Section):
     textcnn: TextCnnOptions = Field(default_factory=TextCnnOptions, description="For family textcnn")
     lstm: LstmOptions = Field(default_factory=LstmOptions, description="For family lstm")
     transformer: TransformerOptions = Field(default_factory=TransformerOptions, description="For family transformer")
+    gpt: GptOptions = Field(default_factory=GptOptions, description="For family gpt")
     sklearn: SklearnOptions = Field(default_factory=SklearnOptions, description="For family sklearn")
     epochs: int = Field(default=10, ge=1, le=10_000, description="Passes over the training rows")
     batch_size: int = Field(

@@ -1,6 +1,6 @@
 """The service as an ASGI application: which path does what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tasks.service.completions import Completions
 from tasks.service.guard import Guard
 from tasks.service.items import decode_items
 from tasks.service.limits import Limits, read_body
@@ -15,6 +16,7 @@ from tasks.service.metrics import Metrics, Observed
 from tasks.service.models import Models
 from tasks.service.prediction import predict_items
 from tasks.service.refusals import JsonResponse, Refusal, error_response, refuse
+from tasks.service.wishes import decode_order
 
 
 @dataclass
@@ -26,6 +28,10 @@ class Service:
     limits: Limits
     guard: Guard | None
     stopping: bool = False
+    completions: Completions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.completions = Completions(self.limits)
 
     async def admit(self, request: Request) -> None:
         """Refusal unless the request carries a key for this model, where keys are asked for."""
@@ -40,9 +46,28 @@ class Service:
         predictions = await predict_items(model, items, request)
         return JsonResponse({"prediction": predictions, "model": model.name, "version": model.number})
 
+    async def complete(self, request: Request) -> Response:
+        """POST /v1/completions"""
+        await self.admit(request)
+        body, model = await read_body(request, self.limits), self.models.current
+        tokens = model.predictor.tokens
+        if tokens is None:
+            raise Refusal(404, f"model {model.name!r} completes no texts, it predicts; ask POST /predict")
+        order = decode_order(body, self.limits, model.name, tokens)
+        return await self.completions.answer(model, order, request, self.metrics.completion_tokens.inc)
+
+    async def list_models(self, request: Request) -> Response:
+        """GET /v1/models: the one that serves, in the form of OpenAI's API."""
+        await self.admit(request)
+        model = self.models.current
+        entry = {"id": model.name, "object": "model", "created": model.created, "owned_by": "millrace"}
+        return JsonResponse({"object": "list", "data": [entry]})
+
     async def index(self, request: Request) -> Response:
         """GET /"""
         paths = {"predict": "/predict", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}
+        if self.models.current.predictor.tokens is not None:
+            paths |= {"completions": "/v1/completions", "models": "/v1/models"}
         return JsonResponse({"service": "millrace", "model": self.models.name, **paths, "openapi": "/openapi.json"})
 
     async def health(self, request: Request) -> Response:
@@ -70,6 +95,8 @@ def make_app(service: Service) -> Observed:
     """The ASGI application over `service`."""
     routes = [
         Route("/predict", service.predict, methods=["POST"]),
+        Route("/v1/completions", service.complete, methods=["POST"]),
+        Route("/v1/models", service.list_models),
         Route("/", service.index),
         Route("/healthz", service.health),
         Route("/readyz", service.ready),

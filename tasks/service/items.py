@@ -24,9 +24,9 @@ def decode_items(body: bytes, limits: Limits) -> list[Any]:
     try:
         items = _decoder.decode(body).input_data
     except msgspec.ValidationError as error:
-        raise Refusal(422, f"body: {_lower(str(error))}; {WANTED}") from None
+        raise Refusal(422, f"body: {lower(str(error))}; {WANTED}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"body: found no valid JSON ({_lower(str(error))}){_not_json(body)}; {WANTED}") from None
+        raise Refusal(400, f"body: found no valid JSON ({lower(str(error))}){not_json(body)}; {WANTED}") from None
     except RecursionError:
         raise Refusal(400, f"body: found JSON nested too deep; {WANTED}") from None
     if not items:
@@ -38,10 +38,10 @@ def decode_items(body: bytes, limits: Limits) -> list[Any]:
     return items
 
 
-def _not_json(body: bytes) -> str:
+def not_json(body: bytes) -> str:
     names = [name for name in (b"NaN", b"Infinity") if name in body]
     return f"; {names[0].decode()} is not JSON, a missing value is null" if names else ""
 
 
-def _lower(text: str) -> str:
+def lower(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]

@@ -13,7 +13,10 @@ GZIP = zlib.MAX_WBITS | 16
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one request (`body_bytes` also after inflating), and of what waits for the model."""
+    """Limits of one request (`body_bytes` also after inflating), and of what waits for the model.
+
+    `completions` are computed at a time; `choices`, `completion_tokens`, `stops` and `prompt_bytes` bound one of them.
+    """
 
     body_bytes: int = 4 * 2**20
     body_seconds: float = 10.0
@@ -22,6 +25,12 @@ class Limits:
     queue_rows: int = 4096
     queue_seconds: float = 10.0
     grace_seconds: int = 30
+    completions: int = 2
+    completions_waiting: int = 16
+    completion_tokens: int = 1024
+    choices: int = 16
+    stops: int = 4
+    prompt_bytes: int = 64 * 2**10
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:

@@ -23,6 +23,7 @@ class Metrics:
         )
         self.batch_rows = Histogram("millrace_batch_rows", "Rows in one forward", buckets=ROWS, registry=self._all)
         self.queued_rows = Gauge("millrace_queue_rows", "Rows waiting for the model", registry=self._all)
+        self.completion_tokens = Counter("millrace_completion_tokens", "Tokens written", registry=self._all)
         self.version = Gauge("millrace_model_version", "Version that serves", ["model"], registry=self._all)
         self.swaps = Counter("millrace_swaps", "Attempts to load another version", ["outcome"], registry=self._all)
         for outcome in ("done", "refused"):

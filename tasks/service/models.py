@@ -41,6 +41,7 @@ class Served:
     predictor: Predictor
     batcher: Batcher
     openapi: dict[str, Any]
+    created: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class Models:
             _predictions(predictor), loaded.cost, self.executor, self.limits, self.metrics.batch_rows.observe
         )
         openapi = document(self.name, predictor.transforms.describe(), self.limits.items, self.with_keys)
-        self.current = Served(self.name, loaded.version.number, predictor, batcher, openapi)
+        created = int(loaded.version.time)
+        self.current = Served(self.name, loaded.version.number, predictor, batcher, openapi, created)
         self.metrics.version.labels(self.name).set(loaded.version.number)
         self.metrics.queued_rows.set_function(lambda: batcher.queued_rows)
 

@@ -38,6 +38,9 @@ def document(name: str, description: Mapping[str, Any], max_items: int, with_key
         "/metrics": {"get": _get("Metrics in Prometheus' text format", "text/plain")},
         "/openapi.json": {"get": _get("This document")},
     }
+    if description["task"] == "language_model":
+        paths |= {"/v1/completions": {"post": _complete(name, description["example"])}}
+        paths |= {"/v1/models": {"get": _get("The model that serves, as OpenAI's API lists it")}}
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": f"Millrace: {name}", "version": "1", "description": f"Predicts {description['target']!r}."},
@@ -80,6 +83,33 @@ def _predict(description: Mapping[str, Any], max_items: int) -> dict[str, Any]:
             "content": {"application/json": {"schema": body, "example": {"input_data": [description["example"]]}}},
         },
         "responses": {"200": _answer("One prediction an item, in order", answer), **_refusals()},
+    }
+
+
+def _complete(name: str, example: str) -> dict[str, Any]:
+    texts = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+    fields: dict[str, Any] = {
+        "prompt": texts,
+        "model": {"type": "string", "const": name},
+        "max_tokens": {"type": "integer", "minimum": 1, "default": 16},
+        "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 1},
+        "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
+        "n": {"type": "integer", "minimum": 1, "default": 1},
+        "stop": texts,
+        "seed": {"type": "integer", "minimum": 0},
+        "echo": {"type": "boolean", "default": False},
+        "stream": {"type": "boolean", "default": False},
+    }
+    choice = {"text": {"type": "string"}, "index": {"type": "integer"}, "finish_reason": {"enum": ["stop", "length"]}}
+    answer: dict[str, Any] = {"id": {"type": "string"}, "model": {"type": "string"}, "usage": {"type": "object"}}
+    answer["choices"] = {"type": "array", "items": {"type": "object", "properties": choice}}
+    sent = {"model": name, "prompt": example, "max_tokens": 64, "temperature": 0}
+    body = {"schema": {"type": "object", "required": ["prompt"], "properties": fields}, "example": sent}
+    return {
+        "summary": "Go on with a text",
+        "description": "OpenAI's completions API; with `stream`, server-sent events.",
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {"200": _answer("The texts", {"type": "object", "properties": answer}), **_refusals()},
     }
 
 

@@ -9,6 +9,8 @@ import numpy as np
 from storage.errors import SchemaError
 from tasks.transforms.items import did_you_mean, show
 
+BITS_PER_BYTE = "bits_per_byte"
+
 
 @dataclass(frozen=True)
 class ClassTarget:
@@ -60,8 +62,27 @@ class NumberTarget:
         return {"type": "number"}
 
 
-def load_target(data: Mapping[str, Any]) -> ClassTarget | NumberTarget:
+@dataclass(frozen=True)
+class BitsTarget:
+    """What a language model says of a text: the bits that it needs for each byte of it."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+
+    def encode(self, values: Sequence[Any]) -> np.ndarray:
+        """SchemaError: the targets of a language model are the tokens of its texts."""
+        raise SchemaError(f"target {self.name!r}: found {len(values)} values, wanted none: a text is its own target")
+
+    def decode(self, outputs: np.ndarray) -> list[float]:
+        """(B, 1) bits per byte → numbers."""
+        return [float(value) for value in np.asarray(outputs, dtype=np.float64).reshape(-1)]
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": 0}
+
+
+def load_target(data: Mapping[str, Any]) -> ClassTarget | NumberTarget | BitsTarget:
     """The target that `transforms.json` describes."""
     if "classes" in data:
         return ClassTarget(data["name"], tuple(data["classes"]))
-    return NumberTarget(data["name"], data["mean"], data["std"])
+    return NumberTarget(data["name"], data["mean"], data["std"]) if "mean" in data else BitsTarget(data["name"])

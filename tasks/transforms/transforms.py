@@ -9,7 +9,7 @@ import numpy as np
 
 from storage.errors import CorruptArtifact
 from tasks.transforms.items import ItemError, Refused
-from tasks.transforms.targets import ClassTarget, NumberTarget, load_target
+from tasks.transforms.targets import BitsTarget, ClassTarget, NumberTarget, load_target
 
 VERSION = 1
 
@@ -32,12 +32,12 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class Transforms:
-    """`kind`: table, text, image or audio; `task`: classification or regression. Everything here was fitted on training rows."""
+    """`kind`: table, text, image or audio; `task`: classification, regression or language_model. All of it was fitted on training rows."""
 
     kind: str
     task: str
     input: Input
-    target: ClassTarget | NumberTarget
+    target: ClassTarget | NumberTarget | BitsTarget
     example: Any
 
     @classmethod
@@ -51,7 +51,11 @@ class Transforms:
                 )
             kind = data["kind"]
             return cls(
-                kind, data["task"], _input(kind, data["input"], files), load_target(data["target"]), data["example"]
+                kind,
+                data["task"],
+                _input(kind, data["task"], data["input"], files),
+                load_target(data["target"]),
+                data["example"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(
@@ -60,12 +64,12 @@ class Transforms:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names, sorted; empty for regression."""
+        """Class names, sorted; empty where there are none."""
         return self.target.classes
 
     @property
     def target_scale(self) -> tuple[float, float] | None:
-        """(mean, deviation) that undo a number's standardisation; None for classes."""
+        """(mean, deviation) that undo a number's standardisation; None where there is none."""
         return (self.target.mean, self.target.std) if isinstance(self.target, NumberTarget) else None
 
     @property
@@ -101,7 +105,7 @@ class Transforms:
         return self.target.encode(values)
 
     def predictions(self, outputs: np.ndarray) -> list[Any]:
-        """(B, K) probabilities → class names; (B, 1) standardised → numbers in the target's unit."""
+        """(B, K) probabilities → class names; (B, 1) standardised → numbers in the target's unit; (B, 1) bits per byte → numbers."""
         return self.target.decode(outputs)
 
     def items(self, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
@@ -121,7 +125,11 @@ class Transforms:
         }
 
 
-def _input(kind: str, data: Mapping[str, Any], files: Mapping[str, bytes]) -> Input:
+def _input(kind: str, task: str, data: Mapping[str, Any], files: Mapping[str, bytes]) -> Input:
+    if task == "language_model":
+        from tasks.transforms.tokens import TokenInput
+
+        return TokenInput.load(data, files)
     if kind == "text":
         from tasks.transforms.texts import TextInput  # tokenizers is loaded only where there is text
 

@@ -41,7 +41,7 @@ def test_nothing_to_run_is_a_mistake_that_says_where_to_look():
     [
         ("train.epochs", 0, "greater than or equal to 1"),
         ("train.epochs", "many", "integer"),
-        ("train.family", "cnnn", "'mlp', 'cnn', 'resnet', 'textcnn', 'lstm', 'transformer' or 'sklearn'"),
+        ("train.family", "cnnn", "'mlp', 'cnn', 'resnet', 'textcnn', 'lstm', 'transformer', 'gpt' or 'sklearn'"),
         ("train.learning_rate", 11, "less than or equal to 10"),
         ("train.mlp.dropout", 1.0, "less than 1"),
         ("data.validation_share", -0.1, "greater than or equal to 0"),
@@ -135,6 +135,12 @@ def test_what_is_missing_is_named_with_its_meaning():
         ({**IMAGE, "train.augment.mask_bands": 3}, "it is for audio alone"),
         ({"train.transformer.width": 30}, "width is 30 for 4 heads; wanted a multiple of 4"),
         ({**LSTM_STATIC, "data.kind": "text", "train.family": "lstm"}, "for an lstm; wanted 'weights'"),
+        ({"data.task": "language_model"}, "wanted bits_per_byte or perplexity"),
+        ({"data.task": "language_model", "evaluate.metric": "perplexity"}, "data.kind is 'table'"),
+        ({"data.kind": "text", "data.task": "language_model", "evaluate.metric": "perplexity"}, "wanted gpt"),
+        ({"data.kind": "text", "train.family": "gpt"}, "wanted textcnn"),
+        ({"data.kind": "text", "train.family": "textcnn", "data.format": "documents"}, "wanted language_model"),
+        ({"train.gpt.width": 100, "train.gpt.heads": 8}, "100 is no multiple of 2 × 8 heads"),
         ({"data.validation_share": 0.6, "data.test_share": 0.5}, "wanted less than 1"),
         ({"compress.recipes": [{"name": "a", "passes": [{"kind": "prune"}]}] * 2}, "wanted each once"),
     ],
@@ -155,5 +161,11 @@ def test_settings_that_fit_together_are_taken():
         {"data.kind": "text", "train.family": "transformer", "train.transformer.positions": "rotary"},
         {"data.kind": "text", "train.family": "textcnn"},
         {"data.task": "regression", "evaluate.metric": "rmse"},
+        {
+            "data.kind": "text",
+            "data.task": "language_model",
+            "train.family": "gpt",
+            "evaluate.metric": "bits_per_byte",
+        },
     ):
         assert resolve(config=TABLE, overrides=overrides)

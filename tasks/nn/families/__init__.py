@@ -3,7 +3,7 @@
 Shapes: B batch, C channels, H height, W width, T tokens, E embedding, F features or filters, K outputs.
 """
 
-from tasks.nn.families import cnn, lstm, mlp, resnet, textcnn, transformer
+from tasks.nn.families import cnn, gpt, lstm, mlp, resnet, textcnn, transformer
 from tasks.nn.families.family import Family
 
 FAMILIES: dict[str, Family] = {
@@ -13,4 +13,5 @@ FAMILIES: dict[str, Family] = {
     "textcnn": textcnn.FAMILY,
     "lstm": lstm.FAMILY,
     "transformer": transformer.FAMILY,
+    "gpt": gpt.FAMILY,
 }

@@ -1,0 +1,115 @@
+"""Tokens in windows, as a language model is trained and scored on them. W windows, T tokens of a window, N rows.
+
+Each token of a split is a target exactly once; what is filled up is no target (`IGNORED`). Training rows follow each other in one
+stream, documents parted by the end of text, so that no window is wasted on filling. Rows that are scored stand each by
+themselves, and their windows overlap by a quarter, so that a target has a quarter of a window before it, where its row has so much.
+"""
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from storage.manifests import Manifest
+from storage.objects import ObjectStore
+from tasks.frames.splitting import SPLITS
+from tasks.frames.tokens import passages
+from tasks.transforms import Transforms
+from tasks.transforms.tokens import TokenInput
+
+IGNORED = -1  # in y: no target
+COMPRESSED_BYTES = 64 << 20  # of the test text, at most, for the compressors that a model is held against
+Windows = tuple[np.ndarray, np.ndarray]
+
+
+def encode_windows(
+    store: ObjectStore, manifest: Manifest, transforms: Transforms, tokens: TokenInput, folder: Path
+) -> tuple[dict[str, Path], dict[str, Any]]:
+    """For each split `x.npy` and `y.npy` (W, T) int32: tokens, and the token after each.
+
+    For validation and test also `rows.npy` (W,): the row that each window is of, and `sizes.npy` (N, 2): bytes and words of each row.
+    Memory holds the tokens of one split.
+    """
+    files: dict[str, Path] = {}
+    for split in SPLITS:
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        arrays = _stream(store, manifest, tokens) if split == "train" else _rows(store, manifest, split, tokens)
+        for name, array in arrays.items():
+            files[f"{split}/{name}.npy"] = folder / split / f"{name}.npy"
+            np.save(files[f"{split}/{name}.npy"], array)
+    meta = {
+        "task": transforms.task,
+        "classes": [],
+        "input": {"shape": list(transforms.input_shape), "dtype": transforms.input_dtype},
+        "target_scale": None,
+        "vocabulary": tokens.vocabulary,
+        "rows": dict(manifest.meta["splits"]),
+        "compressors": compressors(text for batch in passages(store, manifest, "test") for text, _ in batch),
+    }
+    return files, meta
+
+
+def stream_windows(ids: np.ndarray, context: int, end: int) -> Windows:
+    """Windows over one stream of tokens, the first of which is no target; the last window is filled up."""
+    count = -(-(len(ids) - 1) // context)
+    x_WT, y_WT = np.full((count, context), end, np.int32), np.full((count, context), IGNORED, np.int32)
+    x_WT.reshape(-1)[: len(ids) - 1] = ids[:-1]
+    y_WT.reshape(-1)[: len(ids) - 1] = ids[1:]
+    return x_WT, y_WT
+
+
+def row_windows(ids: np.ndarray, context: int, end: int) -> Windows:
+    """Windows over one row, after an end of text; each begins with the last quarter of the one before."""
+    whole, step = np.concatenate([[end], ids]), context - context // 4
+    starts = [0, *range(step, len(ids) - context + step, step)]
+    x_WT, y_WT = np.full((len(starts), context), end, np.int32), np.full((len(starts), context), IGNORED, np.int32)
+    for number, start in enumerate(starts):
+        known = context - step if number else 0  # targets of the window before
+        x, y = whole[start : start + context], ids[start : start + context]
+        x_WT[number, : len(y)] = x[: len(y)]
+        y_WT[number, known : len(y)] = y[known:]
+    return x_WT, y_WT
+
+
+def compressors(texts: Iterator[str]) -> dict[str, float]:
+    """Bits per byte that general compressors need for the texts as one stream: what a language model is worth, it is worth beside them."""
+    parts, size = list[bytes](), 0
+    while size < COMPRESSED_BYTES and (text := next(texts, None)) is not None:
+        parts.append(text.encode())
+        size += len(parts[-1])
+    content = b"".join(parts)
+    packed = {
+        "gzip": zlib.compress(content, 9),
+        "bzip2": bz2.compress(content, 9),
+        "xz": lzma.compress(content, preset=9),
+    }
+    return {name: round(8 * len(data) / len(content), 4) for name, data in packed.items()}
+
+
+def _stream(store: ObjectStore, manifest: Manifest, tokens: TokenInput) -> dict[str, np.ndarray]:
+    end, parts = np.array([tokens.end], np.int32), list[np.ndarray]()
+    before = ""
+    for batch in passages(store, manifest, "train"):
+        for ids, (_, document) in zip(tokens.encode([text for text, _ in batch]), batch, strict=True):
+            parts += [ids] if document == before else [end, ids]
+            before = document
+    x_WT, y_WT = stream_windows(np.concatenate([*parts, end]), tokens.context, tokens.end)
+    return {"x": x_WT, "y": y_WT}
+
+
+def _rows(store: ObjectStore, manifest: Manifest, split: str, tokens: TokenInput) -> dict[str, np.ndarray]:
+    x, y, rows, sizes = [], [], list[int](), list[Sequence[int]]()
+    for batch in passages(store, manifest, split):
+        texts = [text for text, _ in batch]
+        for text, ids in zip(texts, tokens.encode(texts), strict=True):
+            x_WT, y_WT = row_windows(ids, tokens.context, tokens.end)
+            rows += [len(sizes)] * len(x_WT)
+            sizes.append((len(text.encode()), len(text.split()) + text.count("\n")))
+            x.append(x_WT)
+            y.append(y_WT)
+    arrays = {"x": np.concatenate(x), "y": np.concatenate(y)}
+    return {**arrays, "rows": np.array(rows, np.int32), "sizes": np.array(sizes, np.int64)}
