@@ -56,6 +56,8 @@ def test_the_chain_in_a_storm_gives_the_digests_of_a_calm_local_one(
         assert set(proxy.storm.hurt) == {"503", "500", "reset", "lost", "cut"}
         assert _digests(ended.json) == _digests(local.json)
         assert ended.json["release"]["version"] == 1
+        told = f"AWS_ENDPOINT_URL={proxy.url} "  # so that the command to serve it works as it stands
+        assert told in Path(ended.json["report"]).read_text()
         (stormy / "items.json").write_text(json.dumps([{"size_cm": 25, "colour": "brown"}]))
         asked = millrace("predict", "mushrooms", "--input", "items.json", "--config", "run.yaml", home=stormy, **keys)
         assert asked.code == 0, asked.err
