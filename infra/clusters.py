@@ -9,6 +9,7 @@ from typing import Any
 
 import dask.config
 from distributed import Client
+from distributed.scheduler import NoWorkerError
 
 from infra.agreement import Work, check_agreement
 from infra.launcher import beside
@@ -104,7 +105,7 @@ def _check(client: Client, report: OnEvent, work: Work | None) -> None:
         report({"event": "no worker yet", "scheduler": address})
     try:
         client.submit(abs, -1, pure=False).result(timeout=WORKER_SECONDS)  # also where workers come only for work
-    except TimeoutError:
+    except (TimeoutError, NoWorkerError):  # the second where the scheduler itself is less patient
         raise ConfigError(
             f"cluster.address: no worker has joined {address} within {WORKER_SECONDS} s; start some with `dask worker {address}`"
         ) from None

@@ -52,7 +52,9 @@ def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
     import dask.config
     from distributed import LocalCluster
 
-    dask.config.set({"distributed.worker.multiprocessing-method": method})
+    dask.config.set(
+        {"distributed.worker.multiprocessing-method": method, "distributed.scheduler.no-workers-timeout": "60s"}
+    )
     return LocalCluster(
         n_workers=order["workers"],
         threads_per_worker=1,

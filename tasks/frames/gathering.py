@@ -7,11 +7,12 @@ from typing import Any, TypeVar
 from distributed import Client, KilledWorker, as_completed
 from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
+from distributed.scheduler import NoWorkerError
 
 from storage.errors import WorkerLost
 
 T = TypeVar("T")
-LOST = (KilledWorker, FutureCancelledError, CommClosedError)
+LOST = (KilledWorker, FutureCancelledError, CommClosedError, NoWorkerError)
 
 
 def spread(client: Client, name: str, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:

@@ -15,7 +15,7 @@ from tables import csv_section, write_csv
 
 from infra.agreement import Outfit, Work, outfit
 from infra.clusters import open_cluster
-from storage.errors import ConfigError
+from storage.errors import ConfigError, WorkerLost
 from storage.objects import open_store
 from tasks.frames.prepare import prepare_dataset
 from tasks.sections import ClusterSection
@@ -25,14 +25,14 @@ OPTIONS = {"tls_ca": "--tls-ca-file", "tls_cert": "--tls-cert", "tls_key": "--tl
 
 
 @contextmanager
-def running(folder: Path, *command: str) -> Iterator[None]:
+def running(folder: Path, *command: str) -> Iterator[subprocess.Popen[bytes]]:
     """A program of Dask's while the block lasts."""
     with (folder / "dask.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *command], env=environment(folder), cwd=folder, stdout=log, stderr=log
         )
     try:
-        yield
+        yield process
     finally:
         process.kill()
         process.wait()
@@ -117,7 +117,16 @@ async def main():
 
 asyncio.run(main())
 """
-OTHER_VERSION = "from importlib import metadata as m; v = m.version; m.version = lambda n: '0.1' if n == '{}' else v(n)"
+OTHER_VERSION = (
+    "{module}.{function} = lambda name, real={module}.{function}: '0.1' if name == '{package}' else real(name)"
+)
+OTHER_LIBRARY = "import importlib.metadata as m; " + OTHER_VERSION.format(
+    module="m", function="version", package="pyarrow"
+)
+OTHER_DASK = "import distributed.versions as v; " + OTHER_VERSION.format(
+    module="v", function="_version_cached", package="dask"
+)
+FORGET = "for name in list(sys.modules):\n    name.partition('.')[0] in ('tasks', 'infra', 'storage') and sys.modules.pop(name)\n"
 
 
 @contextmanager
@@ -139,28 +148,30 @@ def odd(before: str, folder: Path, worker: bool = True) -> Iterator[ClusterSecti
 
 @pytest.fixture
 def other_code(tmp_path: Path) -> str:
-    """What puts first on the path a copy of the project with one line changed."""
+    """What makes a process take the project from a copy with one line changed."""
     for package in ("tasks", "infra", "storage"):
         shutil.copytree(ROOT / package, tmp_path / "copy" / package, ignore=shutil.ignore_patterns("__pycache__"))
     shards = tmp_path / "copy" / "tasks" / "frames" / "shards.py"
     shards.write_text(shards.read_text().replace("EXAMPLES = 3", "EXAMPLES = 4"))
-    return f"sys.path.insert(0, {str(tmp_path / 'copy')!r})"
+    return f"import sys\nsys.path.insert(0, {str(tmp_path / 'copy')!r})\n{FORGET}"
 
 
 def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, other_code: str):
-    for before, message in {
-        "sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
-        OTHER_VERSION.format("pyarrow"): r"has pyarrow 0\.1, wanted \d.* as here",
-        OTHER_VERSION.format("distributed"): r"has distributed 0\.1, wanted",
-        other_code: "has other code of Millrace than this run",
-    }.items():
-        work = Work(CODE, str(tmp_path / "store"))
-        with (
-            odd(before, tmp_path) as section,
-            pytest.raises(ConfigError, match=message),
-            open_cluster(section, work=work),
-        ):
-            pass
+    """One worker, made worse from case to case: the fault that is looked at first comes last."""
+    with odd("", tmp_path) as section:
+        for mischief, message in {
+            other_code: "has other code of Millrace than this run",
+            OTHER_LIBRARY: r"has pyarrow 0\.1, wanted \d.* as here",
+            f"import sys\n{FORGET}sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
+            OTHER_DASK: r"has dask 0\.1, wanted",
+        }.items():
+            with open_cluster(section) as client:
+                client.run(exec, mischief)
+            with (
+                pytest.raises(ConfigError, match=message),
+                open_cluster(section, work=Work(CODE, str(tmp_path / "store"))),
+            ):
+                pass
 
 
 def test_a_worker_that_sees_another_store_is_refused(tmp_path: Path):
@@ -190,6 +201,24 @@ def test_a_scheduler_without_workers_is_told(tmp_path: Path, monkeypatch: pytest
     ):
         pass
     assert [event["event"] for event in events] == ["no worker yet"]
+
+
+def test_work_whose_workers_have_all_gone_does_not_wait_for_ever(tmp_path: Path):
+    write_csv(tmp_path / "rows.csv", rows=2000)
+    impatient = "import dask; dask.config.set({'distributed.scheduler.no-workers-timeout': '1s'})"
+    with odd(impatient, tmp_path, worker=False) as section:
+        command = ("distributed.cli.dask_worker", section.address, "--nthreads", "1", "--no-dashboard", "--no-nanny")
+        with running(tmp_path, *command) as worker:
+            wait_for(lambda: "Registered to" in (tmp_path / "dask.log").read_text(), "the worker")
+
+            def kill(event: dict[str, object]) -> None:
+                if event["done"] == 1:
+                    worker.kill()
+
+            with pytest.raises(WorkerLost, match="the Dask cluster lost the work"):
+                prepare_dataset(
+                    csv_section(tmp_path), open_store(str(tmp_path / "store")), lambda: open_cluster(section), kill
+                )
 
 
 def test_the_client_goes_and_the_scheduler_stays(elsewhere: ClusterSection):
