@@ -15,15 +15,18 @@ from commands import Ended, environment
 from flows.settings import load_config, resolve
 
 Command = Callable[..., Ended]
-HALF = "compress.recipes=[{name: half, passes: [{kind: truncate}]}]"
-OPTIONS = [part for value in ("train.sklearn.iterations=20", "evaluate.margin=0.15", HALF) for part in ("--set", value)]
+HALF = [{"name": "half", "passes": [{"kind": "truncate"}]}]
+OVERRIDES = {"train.sklearn.iterations": 20, "evaluate.margin": 0.15, "compress.recipes": HALF}
+OPTIONS = [part for name, value in OVERRIDES.items() for part in ("--set", f"{name}={json.dumps(value)}")]
 SCRIPT = """
 import json, sys
 import pandas as pd
 from flows.pipeline import pipeline
+from flows.run_file import run_file
 from flows.settings import load_config
 
 result = pipeline(config=load_config(sys.argv[1]))
+again = run_file("mushrooms.csv", target="edible", overrides=json.loads(sys.argv[2]))
 table = pd.read_csv("mushrooms.csv").head(20)  # its target and the columns that were left out included
 rows = [{"size_cm": 25.5, "colour": "white"}, {"size_cm": None, "colour": "red"}]
 print("TOLD " + json.dumps({
@@ -35,6 +38,7 @@ print("TOLD " + json.dumps({
     "rows": result.model.predict(rows),
     "probabilities": result.model.probabilities(rows),
     "right": sum(a == b for a, b in zip(result.model.predict(table), table["edible"])),
+    "again": [again.summary["release"], {entry["state"] for entry in again.summary["steps"]} == {"cached"}],
     "same": result.summary == json.loads(result.to_json()),
     "heavy": [name for name in ("torch", "distributed") if name in sys.modules],
 }))
@@ -78,7 +82,7 @@ def test_the_yaml_beside_the_run_is_the_configuration_that_was_run(run: Ended, h
 def test_a_plain_script_gets_an_object_that_knows_all_and_predicts(run: Ended, home: Path, prefect_api: str):
     (home / "script.py").write_text(SCRIPT)  # with no guard around its call
     ended = subprocess.run(
-        [sys.executable, "script.py", str(home / ".millrace" / "configs" / "mushrooms.yaml")],
+        [sys.executable, "script.py", str(home / ".millrace/configs/mushrooms.yaml"), json.dumps(OVERRIDES)],
         cwd=home,
         env=environment(home / ".millrace", PREFECT_API_URL=prefect_api),
         capture_output=True,
@@ -94,11 +98,13 @@ def test_a_plain_script_gets_an_object_that_knows_all_and_predicts(run: Ended, h
         assert told["summary"][name] == run.json[name]
     assert (told["verdict"], told["accuracy"]) == ("promote", run.json["metrics"]["accuracy"]["value"])
     assert (Path(told["report"]).exists(), told["shown"]) == (True, "<iframe srcdoc=")
+    assert told["again"] == [run.json["release"], True]
     assert told["rows"] == ["yes", "no"]
     assert [max(odds, key=odds.get) for odds in told["probabilities"]] == ["yes", "no"]
     assert told["right"] >= 18
     assert "= prepare" in ended.stderr  # progress is shown
     assert "INFO" not in ended.stderr
+    assert [path.name for path in (home / ".millrace/configs").iterdir()] == ["mushrooms.yaml"]
 
 
 def test_options_for_a_file_are_refused_beside_a_preset(millrace: Command, home: Path):
