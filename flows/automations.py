@@ -50,9 +50,12 @@ def _told(block: str, block_id: str, tell: dict[str, str]) -> dict[str, Any]:
     return {"type": "send-notification", "block_document_id": block_id, **tell}
 
 
-def _apply(client: SyncPrefectClient, automation: AutomationCore) -> None:
-    there = client.read_automations_by_name(automation.name)
-    if there:
-        client.update_automation(there[0].id, automation.model_copy(update={"enabled": there[0].enabled}))
-    else:
-        client.create_automation(automation)
+def _apply(client: SyncPrefectClient, wanted: AutomationCore) -> None:
+    """Make it, or change it; one that is right already is left alone: to change it is to forget the runs that it watches."""
+    there = client.read_automations_by_name(wanted.name)
+    if not there:
+        client.create_automation(wanted)
+        return
+    wanted = wanted.model_copy(update={"enabled": there[0].enabled})
+    if there[0].model_dump(exclude={"id"}) != wanted.model_dump():
+        client.update_automation(there[0].id, wanted)

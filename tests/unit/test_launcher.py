@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from commands import gone, wait_for
 
-from infra.launcher import beside, launch
+from infra.launcher import beside, children_stopped, launch
 from storage.errors import ConfigError, ProcessFailed, ProcessLost
 
 SLEEP = "import time; time.sleep(600)"
@@ -197,3 +197,25 @@ def test_a_child_beside_us_that_ends_instead_of_answering_is_an_error(tmp_path: 
         beside(python("import os; os.kill(os.getpid(), 9)"), {}, log=tmp_path / "log") as answer,
     ):
         answer()
+
+
+def test_children_that_other_threads_wait_for_are_ended_and_not_begun_anew(tmp_path: Path):
+    ended: list[BaseException] = []
+    begun: list[dict[str, Any]] = []
+
+    def work() -> None:
+        try:
+            launch(python(ANNOUNCE + SLEEP), on_line=begun.append, log=tmp_path / "log")
+        except ProcessFailed as error:  # permanent: a step that was stopped on purpose is not tried again
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(lambda: begun, "the child")
+    with children_stopped():
+        thread.join(30)
+        assert gone(begun[0]["pid"])
+        with pytest.raises(ProcessFailed, match="stopped together with the run"):
+            launch(python("print()"), on_line=begun.append, log=tmp_path / "log")
+    assert "stopped together with the run" in str(ended[0])
+    launch(python("print()"), on_line=begun.append, log=tmp_path / "log")

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from flows.display import Display
+from tasks import progress
 from tasks.progress import describe, remaining, reporter
 
 
@@ -55,3 +56,12 @@ def test_a_piped_display_writes_plain_lines_without_control_characters():
     assert "  train: start, family cnn\n" in stream.getvalue()
     assert "= train" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+
+
+def test_a_stages_line_is_in_the_log_of_the_whole_run_too_once(monkeypatch: pytest.MonkeyPatch):
+    stage, whole = Log(), Log()
+    stage.extra, whole.extra = {"flow_run_id": "2"}, {"flow_run_id": "1"}  # type: ignore[attr-defined]
+    monkeypatch.setattr(progress, "_run_log", whole)
+    reporter("train", stage)({"event": "done"})
+    reporter("pipeline", whole)({"event": "done"})
+    assert (stage.lines, whole.lines) == (["train: done"], ["train: done", "pipeline: done"])

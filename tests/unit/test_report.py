@@ -1,5 +1,6 @@
 """The page and the terminal summary: complete, self-contained, escaped, and graceful where parts are absent."""
 
+import base64
 import io
 import json
 import re
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from tasks.report.formats import duration, metric_range, metric_value, ratio, size
-from tasks.report.page import render
+from tasks.report.markdown import summary_rows, to_markdown
+from tasks.report.page import draw, render
 from tasks.report.terminal import WIDTH, print_summary, summary_text
 
 VOID = {"meta", "br", "hr", "img", "input", "link", "path", "circle", "rect", "use", "line", "stop"}
@@ -274,3 +276,29 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert [ratio(number) for number in (0.8, 1.0, 12.21, None)] == ["0.80×", "1.00×", "12.2×", "–"]
     assert metric_value("log_loss", 0.0612) == "0.061"
     assert metric_range("accuracy", entry(0.987)) == "97.7–99.7 %"
+
+
+def test_the_report_as_text_says_the_same_with_its_plots_in_it() -> None:
+    text = to_markdown(view(), draw(view()))
+    assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == [
+        "Data", "Training", "Quality on test rows", "Compression", "Call the model", "Steps", "Configuration",
+    ]  # fmt: skip
+    assert summary()["verdict"]["reasons"][0] in text
+    assert "| Accuracy | 98.7 % |" in text
+    images = re.findall(r"!\[[^]]+\]\(data:image/svg\+xml;base64,([^)]+)\)", text)
+    drawn = [Page(base64.b64decode(image).decode()) for image in images]
+    assert len(drawn) == 5
+    assert all(page.seen[0][0] == "svg" and page.open == [] for page in drawn)
+    assert not any("var(" in str(page.seen) for page in drawn), "an image alone has no style sheet"
+
+
+def test_no_text_of_the_data_is_markup_in_the_report_as_text() -> None:
+    evil = view()
+    evil["quarantine"] = [{"_file": "a|b.csv", "_row": 3, "reason": f"[x](javascript:y) `z` {EVIL}\nnext", "rule": "r"}]
+    (line,) = [line for line in to_markdown(evil, {}).splitlines() if "javascript" in line]
+    assert line == r"| a\|b.csv | 3 | \[x\](javascript:y) \`z\` \<script>alert('x')\</script> next |"
+
+
+def test_the_report_as_text_needs_no_more_than_a_summary() -> None:
+    assert to_markdown({"summary": summary("reject")}, {}).startswith("# Rejected: digits\n")
+    assert summary_rows(summary("reject"), "accuracy")[0]["value"] == "Rejected"
