@@ -75,6 +75,11 @@ def row_windows(ids: np.ndarray, context: int, end: int) -> Windows:
     return x_WT, y_WT
 
 
+def count_words(text: str) -> int:
+    """Words between white space; each end of a line counts as one."""
+    return len(text.split()) + text.count("\n")
+
+
 def compressors(texts: Iterator[str]) -> dict[str, float]:
     """Bits per byte that general compressors need for the texts as one stream: what a language model is worth, it is worth beside them."""
     parts, size = list[bytes](), 0
@@ -108,7 +113,7 @@ def _rows(store: ObjectStore, manifest: Manifest, split: str, tokens: TokenInput
         for text, ids in zip(texts, tokens.encode(texts), strict=True):
             x_WT, y_WT = row_windows(ids, tokens.context, tokens.end)
             rows += [len(sizes)] * len(x_WT)
-            sizes.append((len(text.encode()), len(text.split()) + text.count("\n")))
+            sizes.append((len(text.encode()), count_words(text)))
             x.append(x_WT)
             y.append(y_WT)
     arrays = {"x": np.concatenate(x), "y": np.concatenate(y)}

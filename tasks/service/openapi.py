@@ -101,7 +101,7 @@ def _complete(name: str, example: str) -> dict[str, Any]:
         "stream": {"type": "boolean", "default": False},
     }
     choice = {"text": {"type": "string"}, "index": {"type": "integer"}, "finish_reason": {"enum": ["stop", "length"]}}
-    answer = {"id": {"type": "string"}, "model": {"type": "string"}, "usage": {"type": "object"}}
+    answer: dict[str, Any] = {"id": {"type": "string"}, "model": {"type": "string"}, "usage": {"type": "object"}}
     answer["choices"] = {"type": "array", "items": {"type": "object", "properties": choice}}
     sent = {"model": name, "prompt": example, "max_tokens": 64, "temperature": 0}
     body = {"schema": {"type": "object", "required": ["prompt"], "properties": fields}, "example": sent}
