@@ -6,13 +6,20 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from commands import SHARED_DATA
 from documented import LINE, prepared, section
 
+from flows.presets import preset_config
 from storage.errors import SchemaError
 from storage.manifests import put_manifest
 from storage.objects import open_store
 from tasks.frames import documents
 from tasks.frames.quarantine import read_quarantine
+from tasks.frames.sources import find_groups
+from tasks.frames.streams import Entry
+from tasks.frames.windows import count_words
+
+WIKITEXT = SHARED_DATA / "wikitext2" / "test.txt.xz"
 
 
 @pytest.mark.parametrize(
@@ -96,3 +103,21 @@ def test_a_single_document_says_that_its_split_must_be_declared(tmp_path: Path) 
     (tmp_path / "input.txt").write_text(LINE * 50)
     with pytest.raises(SchemaError, match=r"drawn by the whole document.*data\.sources\.split"):
         prepared(section(tmp_path, sources=[{"url": "input.txt"}]), open_store(str(tmp_path / "store")))
+
+
+def test_the_preset_finds_the_standard_library_and_none_of_its_tests():
+    data = preset_config("stdlib_lm").data
+    names = [entry.name for group in find_groups(data) for entry in group.entries]
+    assert len(names) == len(set(names)) > 300
+    assert {"ast.py", "json/decoder.py", "asyncio/events.py"} <= set(names)
+    assert not [name for name in names if "/test" in name or "site-packages" in name]
+
+
+@pytest.mark.skipif(not WIKITEXT.exists(), reason="needs WikiText-2 in ../shared/data")
+def test_the_words_of_wikitext_are_as_many_as_published(tmp_path: Path) -> None:
+    entry = Entry(str(WIKITEXT), "", WIKITEXT.name)
+    raw = documents.read_files(section(tmp_path, passage_bytes=4096), [entry])
+    assert raw.refused == []
+    assert (
+        sum(count_words(text) for text in raw.table.column("text").to_pylist()) == 245_569
+    )  # with an end of each line

@@ -92,13 +92,17 @@ def test_features_count_each_token_of_each_split_once(fitted: tuple, tmp_path: P
     text = tokens.decode(targets[targets != tokens.end].tolist()).decode()  # pyright: ignore
     assert ends == text.count("number ")  # an end of text after each document, none between its passages
     assert x_WT[0, 0] == tokens.end  # pyright: ignore
-    assert set(meta["compressors"]) == {"gzip", "bzip2", "xz"}
+    assert list(meta["compressors"]) == ["gzip -9", "bzip2 -9", "xz -9", "xz -9 after the training text"]
 
 
-def test_compressors_need_hardly_anything_for_the_same_text_again_and_eight_bits_for_noise() -> None:
-    assert compressors(iter([LINE] * 500))["gzip"] < 0.2
-    noise = "".join(map(chr, np.random.default_rng(0).integers(0, 128, 20_000)))
-    assert 7 < compressors(iter([noise]))["xz"] < 8
+def test_compressors_need_hardly_anything_for_what_they_know_and_seven_bits_for_noise_of_seven_bits() -> None:
+    noise = np.random.default_rng(0).integers(0, 128, 40_000, dtype=np.uint8).tobytes()
+    found = compressors(noise, LINE.encode())
+    assert all(6.9 < value < 8 for value in found.values())
+    assert compressors(LINE.encode() * 500, b"")["gzip -9"] < 0.2
+    known = compressors(noise, noise)
+    assert known["xz -9"] > 6.9
+    assert known["xz -9 after the training text"] < 0.1
 
 
 @pytest.mark.parametrize(
