@@ -6,7 +6,7 @@ from tasks.sections import CompressSection, Distil, Prune, Quantise, Recipe, Tra
 # logits move by 0.2), and is no faster for these families.
 INT8 = Quantise(mode="static")
 # An LSTM has no static form in ONNX Runtime; a transformer's activations differ too much from row to row for fixed ranges (measured
-# on a GPT: +36 % log-loss). Weights alone make them as small, and as fast as float.
+# on a GPT: +36 % log-loss). Weights alone make them as small, at about the speed of float.
 INT8_WEIGHTS = Quantise(mode="weights")
 HALF = Prune(share=0.5)
 STUDENT, SMALL_STUDENT = (64, 32), (16,)
