@@ -149,10 +149,10 @@ def _kind(
     """The kind, the reason for people, and the columns to learn from."""
     if text:
         return "text", f"--text {text}", (text,)
-    wanted, features = data.get("kind"), tuple[str, ...](data.get("features", ()))
+    wanted, features = data.get("kind"), list(data.get("features", ()))
     texts = sorted((t for t in others.values() if t.type == "text"), key=lambda t: (t.tokens, t.length), reverse=True)
     if features and (wanted or len(features) > 1 or others[features[0]].type != "text"):
-        return str(wanted or "table"), "your own columns", features
+        return str(wanted or "table"), "your own columns", tuple(features)
     text = features[0] if features else texts[0].name if texts else ""
     if text and wanted != "table" and (wanted == "text" or features or _is_about(others[text], len(usable))):
         return "text", f"{text!r} holds texts of up to {others[text].tokens} words and marks", (text,)
