@@ -13,6 +13,7 @@ from flows.presets import PRESETS
 from flows.settings import PipelineConfig, load_config, parse_override, resolve
 from infra.foreground import INTERRUPTED, run_in_foreground
 from storage.errors import ConfigError, ProcessLost
+from storage.root import keep_inside
 
 
 def run_pipeline(arguments: argparse.Namespace) -> int:
@@ -58,6 +59,7 @@ def _own_config(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> 
 
     if arguments.config:
         raise ConfigError(f"--config: found {arguments.what} beside it, wanted one of the two")
+    keep_inside()
     own = infer(arguments.what, arguments.target, arguments.text, arguments.name, overrides)
     path = keep(own)
     sys.stderr.write(f"{own.told}\n  config    {path}  [change it, then: millrace run --config {path}]\n\n")

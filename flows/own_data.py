@@ -56,7 +56,7 @@ def infer(
     target = target or str(data.get("target", ""))
     found = look(url, str(data.get("format", "")).removeprefix("auto"))
     named = [column for column in (target, text) if column]
-    sample = sample_rows(found, named, _section(data, "csv"))
+    sample = sample_rows(found, named, data)
     if found.labels or found.format == "idx":
         chosen = choose_folders(found, sample, data)
     else:
@@ -116,6 +116,7 @@ def _data(found: Found, sample: Sample, chosen: Chosen) -> dict[str, Any]:
         {name: value for name, value in source.items() if value not in ("", "any")} for source in sources
     ]
     data |= {"format": found.format, "kind": chosen.kind, "task": chosen.answers.task, "target": chosen.answers.name}
+    data |= {"encoding": sample.encoding} if sample.encoding != "auto" else {}
     csv: dict[str, Any] = {}
     if sample.dialect and found.format == "csv":
         csv["delimiter"] = sample.dialect.delimiter

@@ -23,6 +23,7 @@ def reasons(found: Found, chosen: Chosen, family: str, rows: float, has_splits: 
         "name": "From the file's name. The model's name in the registry.",
         "data.root": "Where the data lie; elsewhere: --set data.root=FOLDER",
         "data.sources": "Splits are those of the files' and folders' names." if has_splits else "",
+        "data.encoding": "The first lines are no UTF-8; this fits them.",
         "data.kind": f"{chosen.reason[:1].upper()}{chosen.reason[1:]}.",
         "data.task": f"The target has {answered(answers)}.",
         "data.csv": "From the file's first lines."

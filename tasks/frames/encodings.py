@@ -9,6 +9,7 @@ from typing import Any
 from tasks.frames.streams import Entry, open_entry
 
 CHUNK_BYTES = 1 << 20
+GUESSED_BYTES = 1 << 16
 MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 REFUSE = "millrace-refuse"
 UTF8 = {"utf-8", "utf-8-sig", "ascii"}
@@ -26,6 +27,26 @@ def open_text(entry: Entry, encoding: str) -> Iterator[Any]:
         if encoding == "auto":
             stream, encoding = _looked_at(stream)
         yield stream if encoding in UTF8 else io.BufferedReader(_Recoded(stream, encoding), CHUNK_BYTES)
+
+
+def guess_encoding(entry: Entry) -> str:
+    """auto where the beginning of `entry` is UTF-8 or has a byte order mark; else what it can be: Chinese, or Western European."""
+    with open_entry(entry) as stream:
+        head = stream.read(GUESSED_BYTES)
+    if not head or head[:2] in MARKS or _fits(head, "utf-8"):
+        return "auto"
+    chinese = _fits(head, "gb18030")
+    han = sum("\u4e00" <= char <= "\u9fff" for char in chinese)
+    others = sum(char > "\x7f" for char in chinese)
+    return "gb18030" if chinese and han > others / 2 else "cp1252"
+
+
+def _fits(head: bytes, encoding: str) -> str:
+    """`head` as text, but for a character that it may end in the middle of; empty where it is none."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeError:
+        return ""
 
 
 def decode_text(content: bytes, encoding: str) -> str | None:

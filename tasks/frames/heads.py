@@ -11,13 +11,14 @@ import pyarrow as pa
 from storage.errors import SchemaError
 from storage.root import scratch_folder
 from tasks.frames import idx, parquet_rows
+from tasks.frames.encodings import guess_encoding, open_text
 from tasks.frames.looking import Found
 from tasks.frames.pieces import Piece, plan_group
 from tasks.frames.raw import FILE, ROW, Raw
 from tasks.frames.reading import read_piece
 from tasks.frames.sniffing import Dialect, sniff
 from tasks.frames.sources import Group
-from tasks.frames.streams import Entry, is_archive, open_entry, plain_name
+from tasks.frames.streams import Entry, is_archive, plain_name
 from tasks.sections import DataSection, Source
 
 BYTES = 16 << 20  # read of one source, decompressed
@@ -41,19 +42,20 @@ class Sample:
     rows: int
     whole: bool
     dialect: Dialect | None = None
+    encoding: str = "auto"
     columns: dict[str, list[str]] = field(default_factory=dict)
 
 
-def sample_rows(found: Found, wanted: Sequence[str] = (), csv: Mapping[str, Any] | None = None) -> Sample:
-    """A sample of what was found. `wanted`: columns that the user named; `csv`: what they set of data.csv. SchemaError where more than 5 % of its rows cannot be read."""
+def sample_rows(found: Found, wanted: Sequence[str] = (), data: Mapping[str, Any] | None = None) -> Sample:
+    """A sample of what was found. `wanted`: columns that the user named; `data`: what they set of the data section. SchemaError where more than 5 % of its rows cannot be read."""
     if found.format in ("csv", "tsv", "jsonl"):
-        return _lines(found, wanted, csv or {})
+        return _lines(found, wanted, data or {})
     if found.format == "parquet":
         return _parquet(found)
     if found.format == "idx":
         return _idx(found)
     if found.format == "text_folders":
-        return Sample(_texts(found), len(_learned_from(found)), found.all_seen)
+        return Sample(_texts(found, data or {}), len(_learned_from(found)), found.all_seen)
     return Sample(pa.table({}), len(_learned_from(found)), found.all_seen)
 
 
@@ -66,8 +68,10 @@ def _learned_from(found: Found) -> list[Entry]:
     return [entry for entry, split in found.entries if split in ("any", "train")]
 
 
-def _lines(found: Found, wanted: Sequence[str], csv: Mapping[str, Any]) -> Sample:
-    heads = {split: _head(entry) for split, entry in _first_of_splits(found).items()}
+def _lines(found: Found, wanted: Sequence[str], data: Mapping[str, Any]) -> Sample:
+    encoding = str(data.get("encoding") or guess_encoding(_learned_from(found)[0]))
+    heads = {split: _head(entry, encoding) for split, entry in _first_of_splits(found).items()}
+    csv: Mapping[str, Any] = data.get("csv") or {}
     csv = {**csv, "delimiter": "\t"} if found.format == "tsv" else csv
     first = heads["train" if "train" in heads else "any"]
     dialect = sniff(first, _learned_from(found)[0].name, wanted, csv) if found.format != "jsonl" else None
@@ -75,13 +79,13 @@ def _lines(found: Found, wanted: Sequence[str], csv: Mapping[str, Any]) -> Sampl
     with scratch_folder("sample") as folder:
         for number, entry in enumerate(entries[:FILES]):
             copy = folder / str(number)
-            whole &= _copy(entry, copy, BYTES // min(FILES, len(entries)))
+            whole &= _copy(entry, encoding, copy, BYTES // min(FILES, len(entries)))
             read += copy.stat().st_size
             raws += _read(found.format, dialect, Entry(str(copy), "", entry.name))
     table, whole = _joined(raws), whole and len(entries) <= FILES and found.all_seen
     rows = table.num_rows if whole else max(table.num_rows, round(table.num_rows * _unpacked(found, entries) / read))
     columns = {one: _names(found, head, wanted, csv) for one, head in heads.items()} if len(heads) > 1 else {}
-    return Sample(table, rows, whole, dialect, columns)
+    return Sample(table, rows, whole, dialect, encoding, columns)
 
 
 def _unpacked(found: Found, entries: Sequence[Entry]) -> float:
@@ -90,9 +94,9 @@ def _unpacked(found: Found, entries: Sequence[Entry]) -> float:
     return found.bytes * found.learned_share * (COMPRESSED if packed else 1)
 
 
-def _head(entry: Entry) -> bytes:
-    """The first whole lines."""
-    with open_entry(entry) as stream:
+def _head(entry: Entry, encoding: str) -> bytes:
+    """The first whole lines, in UTF-8."""
+    with open_text(entry, encoding) as stream:
         head: bytes = stream.read(SNIFFED)
         return head if len(head) < SNIFFED else head + stream.readline()
 
@@ -108,15 +112,15 @@ def _names(found: Found, head: bytes, wanted: Sequence[str], csv: Mapping[str, A
     return [cell.strip().strip('"') for cell in first.split(dialect.delimiter)]
 
 
-def _copy(entry: Entry, path: Path, budget: int) -> bool:
-    """Write whole lines of `entry`, of about `budget` bytes in all, to `path`; whether they are all there are."""
-    with open_entry(entry) as stream, path.open("wb") as copy:
+def _copy(entry: Entry, encoding: str, path: Path, budget: int) -> bool:
+    """Write whole lines of `entry`, of about `budget` bytes in all, to `path` in UTF-8; whether they are all there are."""
+    with open_text(entry, encoding) as stream, path.open("wb") as copy:
         head = stream.read(budget)
         if len(head) < budget or not (rest := stream.readline()):
             copy.write(head)
             return True
         plain = entry.url.startswith("file://") and not entry.member and plain_name(entry.url) == entry.url.lower()
-        if not plain:
+        if not plain or not stream.seekable():
             copy.write(head + rest)
             return False
         part = budget // PLACES
@@ -188,7 +192,7 @@ def _idx(found: Found) -> Sample:
     return Sample(table.drop_columns([FILE, ROW]), sum(counts.values()), table.num_rows == sum(counts.values()))
 
 
-def _texts(found: Found) -> pa.Table:
+def _texts(found: Found, data: Mapping[str, Any]) -> pa.Table:
     """Texts of some files: evenly spread, or the first ones of an archive."""
     entries = _learned_from(found)
     if entries[0].member:
@@ -197,4 +201,5 @@ def _texts(found: Found) -> pa.Table:
     else:
         some = tuple(islice(entries, 0, None, max(1, len(entries) // TEXTS)))
         piece = Piece("text_folders", "any", some, 0, len(some))
-    return _joined([read_piece(_section("text_folders"), piece)])
+    section = _section("text_folders", encoding=data.get("encoding", "auto"))
+    return _joined([read_piece(section, piece)])

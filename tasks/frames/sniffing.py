@@ -30,7 +30,7 @@ def sniff(head: bytes, name: str, wanted: Collection[str] = (), given: Mapping[s
     """The dialect of a file that begins with `head`. `wanted`: names that the user gave, so a line that has them is the header;
     `given`: what the user has set of data.csv.
 
-    SchemaError for an empty file, for UTF-16, and for a text that is no table.
+    SchemaError for an empty file, and for a text that is no table.
     """
     text, given = _text(head, name), given or {}
     delimiter = given.get("delimiter") or max(DELIMITERS, key=lambda one: _likelihood(_rows(text, one)))
@@ -47,8 +47,6 @@ def sniff(head: bytes, name: str, wanted: Collection[str] = (), given: Mapping[s
 
 
 def _text(head: bytes, name: str) -> str:
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise SchemaError(f"{name}: found UTF-16, wanted UTF-8; save it as UTF-8")
     text = head.decode("utf-8-sig", errors="replace")
     if not text.strip():
         raise SchemaError(f"{name}: the file is empty; wanted rows: check the file")

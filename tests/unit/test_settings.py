@@ -17,6 +17,8 @@ EXAMPLES = sorted((ROOT / "deployments" / "configs").glob("*.yaml"))
 TREE_RECIPES = [{"name": "half", "passes": [{"kind": "truncate", "share": 0.25}]}]
 RECIPES = [{"name": "half", "passes": [{"kind": "prune", "share": 0.25}, {"kind": "quantise"}]}]
 NEVER_IN_KEY = {
+    "release.approval.ask",
+    "release.approval.hours",
     "data.sources.url",
     "data.root",
     "train.device",

@@ -127,7 +127,7 @@ def test_what_is_missing_is_named_with_its_meaning():
         ({"train.family": "cnn"}, "wanted mlp or sklearn"),
         ({"evaluate.metric": "rmse"}, "wanted accuracy, macro_f1 or log_loss"),
         ({"data.task": "regression"}, "wanted rmse"),
-        ({"train.loss": "mse"}, "train.loss is 'mse' for classification; wanted auto or cross_entropy or bce"),
+        ({"train.loss": "mse"}, "train.loss is 'mse' for classification; wanted auto, cross_entropy or bce"),
         ({**REGRESSION, "train.loss": "bce"}, "train.loss is 'bce' for regression; wanted auto or mse"),
         ({**REGRESSION, "train.label_smoothing": 0.1}, "wanted 0, there are no labels"),
         ({"train.family": "sklearn", "train.l2": 0.1}, "train.l2 is set for family sklearn; it is for networks"),
