@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, get_type_hints
 
@@ -12,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from storage.errors import MillraceError
 
+LOGS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,3 +42,15 @@ def _described(function: Callable[..., Any]) -> str:
     hints = get_type_hints(function, include_extras=True)
     fields = {name: field for name, hint in hints.items() for field in getattr(hint, "__metadata__", ())}
     return "\n".join(f"    {name}: {f.description}" for name, f in fields.items() if isinstance(f, FieldInfo))
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """A filter for Prefect's own logs: a failure that was foreseen is told by its message, which says all there is to know."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, MillraceError):
+        record.msg, record.args, record.exc_info = f"{type(error).__name__}: {error}", (), None
+    return True
+
+
+for log in LOGS:
+    logging.getLogger(log).addFilter(without_traceback)

@@ -28,7 +28,7 @@ def start(name: str, argv: Sequence[str], env: Mapping[str, str], **facts: Any) 
     """Start `argv` in a session of its own, its output in `background/<name>.log`; `facts` are kept for `facts_of`."""
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
-    with log_of(name).open("wb") as log:
+    with log_of(name).open("ab") as log:
         process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
@@ -94,8 +94,11 @@ def log_of(name: str) -> Path:
 
 def last_line(name: str) -> str:
     """The last line of its output that says something."""
-    lines = log_of(name).read_text(errors="replace").strip().splitlines() if log_of(name).exists() else []
-    return lines[-1].strip() if lines else "it left no message"
+    with contextlib.suppress(OSError), log_of(name).open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8192))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else "it left no message"
+    return "it left no message"
 
 
 def free_port(wanted: int, exactly: bool) -> int:
