@@ -39,8 +39,7 @@ class Outfit:
 def check_agreement(client: Client, work: Work) -> None:
     """ConfigError naming the first worker that could not do `work` as this process would, and what it has instead."""
     versions: Any = client.get_versions()
-    scheduler: Any = client.scheduler
-    _compare_dask(versions, scheduler.address)
+    _compare_dask(versions)
     store = open_store(work.store)
     marker = f"probes/{uuid4().hex}"
     store.put(marker, b"")
@@ -84,10 +83,10 @@ def _compare(worker: str, theirs: Any, ours: Outfit, store: ObjectStore) -> None
         )
 
 
-def _compare_dask(versions: Mapping[str, Any], scheduler: str) -> None:
+def _compare_dask(versions: Mapping[str, Any]) -> None:
     """Python's minor version and Dask's exact one must be the same, or neither side can read what the other writes."""
     ours = versions["client"]["packages"]
-    others = {f"scheduler {scheduler}": versions["scheduler"]}
+    others = {"the scheduler": versions["scheduler"]}
     others |= {f"worker {worker}": theirs for worker, theirs in versions["workers"].items()}
     for name, theirs in others.items():
         packages = (theirs or {}).get("packages", {})

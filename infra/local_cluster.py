@@ -61,7 +61,7 @@ def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
         processes=True,
         memory_limit=order["memory_bytes"],
         host=LOOPBACK,
-        dashboard_address=None,  # pyright: ignore[reportArgumentType]
+        dashboard_address=None,  # pyright: ignore[reportArgumentType]  there is none
         silence_logs=logging.CRITICAL,
         local_directory=order["folder"],
         asynchronous=True,
