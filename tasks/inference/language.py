@@ -46,10 +46,10 @@ def text_bits(graph: Graph, tokens: "TokenInput", x_BT: np.ndarray) -> np.ndarra
 
 
 def _bits(logits_BTV: np.ndarray, y_BT: np.ndarray) -> np.ndarray:
-    """(B, T) −log₂ of the probability of each target; 0 where there is none."""
-    greatest_BT = logits_BTV.max(axis=2)
-    chosen_BT = np.take_along_axis(logits_BTV, np.maximum(y_BT, 0)[:, :, None], axis=2)[:, :, 0]
+    """(B, T) −log₂ of the probability of each target; 0 where there is none. Works in the place of the logits."""
     with np.errstate(invalid="ignore"):  # a model that is broken gives NaN, which its score shows
-        total_BT = np.exp(logits_BTV - greatest_BT[:, :, None]).sum(axis=2, dtype=np.float64)
-        nats_BT = np.log(total_BT) + greatest_BT - chosen_BT
+        logits_BTV -= logits_BTV.max(axis=2, keepdims=True)
+        chosen_BT = np.take_along_axis(logits_BTV, np.maximum(y_BT, 0)[:, :, None], axis=2)[:, :, 0]
+        total_BT = np.exp(logits_BTV, out=logits_BTV).sum(axis=2, dtype=np.float64)
+        nats_BT = np.log(total_BT) - chosen_BT
     return np.where(y_BT >= 0, nats_BT / np.log(2), 0.0)

@@ -11,6 +11,9 @@ from tasks.inference.graphs import Graph, open_graph
 
 BATCHES = (1, 32)
 TURN_SECONDS = 0.002  # one turn: long against the clock's resolution, short against the machine's moods
+BUDGET_SECONDS = 15.0  # for one batch size: long forwards, as a language model's, have fewer rounds …
+FEWEST_ROUNDS = 12  # … but as many as bound a median
+LONG_SECONDS = 0.02  # such a forward brings the model into the caches by itself
 BASELINE = ""
 
 
@@ -33,18 +36,23 @@ def measure(
 
 def _in_turns(graphs: Mapping[str, Graph], x: np.ndarray, rounds: int) -> dict[str, np.ndarray]:
     """Seconds a forward takes, by model and round; the order of turns rotates."""
-    calls = {name: max(1, math.ceil(TURN_SECONDS / _turn(graph, x, 3))) for name, graph in graphs.items()}
+    first = {name: _turn(graph, x, 1) for name, graph in graphs.items()}
+    calls = {name: max(1, math.ceil(TURN_SECONDS / seconds)) for name, seconds in first.items()}
+    warm = {name: seconds < LONG_SECONDS for name, seconds in first.items()}
+    whole = sum(seconds * (calls[name] + warm[name]) for name, seconds in first.items())
+    rounds = min(rounds, max(FEWEST_ROUNDS, int(BUDGET_SECONDS / whole)))
     names, seconds = list(graphs), {name: np.empty(rounds) for name in graphs}
     for number in range(rounds):
         at = number % len(names)
         for name in names[at:] + names[:at]:
-            seconds[name][number] = _turn(graphs[name], x, calls[name])
+            seconds[name][number] = _turn(graphs[name], x, calls[name], warm[name])
     return seconds
 
 
-def _turn(graph: Graph, x: np.ndarray, calls: int) -> float:
-    """Seconds a forward, over `calls` forwards after one that brings the model back into the caches."""
-    graph.run(x)
+def _turn(graph: Graph, x: np.ndarray, calls: int, warm: bool = True) -> float:
+    """Seconds a forward, over `calls` forwards, after one that brings the model back into the caches where it is to be `warm`."""
+    if warm:
+        graph.run(x)
     started = time.perf_counter()
     for _ in range(calls):
         graph.run(x)
