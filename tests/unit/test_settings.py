@@ -22,6 +22,8 @@ NEVER_IN_KEY = {
     "train.checkpoint_every_steps",
     "compress.parallel",
     "storage.url",
+    "release.approval.ask",
+    "release.approval.hours",
     "cluster.address",
     "cluster.workers",
     "cluster.memory_gib",
@@ -150,7 +152,13 @@ def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
 
 @pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
 def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
-    value: Any = {"data.root": "s3://bucket", "storage.url": "elsewhere", "cluster.address": "cuda"}.get(field, 7)
+    values = {
+        "data.root": "s3://bucket",
+        "storage.url": "elsewhere",
+        "cluster.address": "cuda",
+        "release.approval.ask": True,
+    }
+    value: Any = values.get(field, 7)
     assert resolve("digits", None, {field: value}).key_fields() == preset_config("digits").key_fields()
 
 
