@@ -14,11 +14,14 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 import threading
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 LOOPBACK = "127.0.0.1"
+SOCKET_PATH_BYTES = 107  # unix(7): sun_path, without its end
+SOCKET_NAME_BYTES = len("/pymp-12345678/listener-12345678")
 
 
 def main() -> int:
@@ -45,7 +48,9 @@ async def _serve(order: dict[str, Any], answers: Any) -> None:
 def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
     """Workers of one thread each: what they run need not be safe for threads."""
     method = "spawn"
-    if sys.platform == "linux":  # forked from a process that has the libraries already: each worker starts in no time
+    if (
+        sys.platform == "linux" and _has_room()
+    ):  # forked from a process that has the libraries already: each worker starts in no time
         method = "forkserver"
         multiprocessing.set_forkserver_preload(["distributed", *order["preload"]])
         multiprocessing.forkserver.ensure_running()  # it imports while we do
@@ -66,6 +71,11 @@ def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
         local_directory=order["folder"],
         asynchronous=True,
     )
+
+
+def _has_room() -> bool:
+    """Whether a socket in the folder of temporary files has a path that the system takes."""
+    return len(os.fsencode(tempfile.gettempdir())) + SOCKET_NAME_BYTES <= SOCKET_PATH_BYTES
 
 
 def _gpus(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from distributed import Client, WorkerPlugin
 
+from infra.agreement import NEXT_STEP
+from storage.errors import ConfigError
 from storage.surroundings import told
 
 NAME = "millrace-store"
@@ -33,8 +35,16 @@ class Told(WorkerPlugin):
 
 @contextmanager
 def telling(client: Client) -> Iterator[None]:
-    """The cluster's workers are told what this process is, until the end. Told nothing, they forget what a killed run left."""
-    client.register_plugin(Told(told()), name=NAME)
+    """The cluster's workers are told what this process is, until the end. Told nothing, they forget what a killed run left.
+
+    ConfigError where a worker does not have this very code.
+    """
+    try:
+        client.register_plugin(Told(told()), name=NAME)
+    except Exception as error:  # Dask hands on a worker's own as a text
+        if "ModuleNotFoundError" not in str(error) and not isinstance(error, ImportError):
+            raise
+        raise ConfigError(f"cluster: a worker cannot begin the work ({error}); {NEXT_STEP}") from error
     try:
         yield
     finally:

@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         names = [f"{draw.choice(['alpha', 'beta', 'gamma'])}{draw.randrange(10)}" for _ in range(6)]
         lines = [f"def {draw.choice(names)}(self):\n    return {draw.choice(names)}\n\n" for _ in range(40)]
         (folder / "texts" / f"{number}.txt").write_text("".join(lines))
-    (folder / "texts" / "bad.txt").write_bytes(b"\xff\xfe")
+    (folder / "texts" / "bad.txt").write_bytes(b"\xff\x00")
     (folder / "writer.yaml").write_text(CONFIG)
     return folder
 

@@ -96,7 +96,7 @@ MISTAKES: dict[str, Mistake] = {
         FAILED,
         "did you mean 'digits'?",
     ),
-    "a scheduler that is not there": ({"cluster.address": "tcp://127.0.0.1:1"}, FAILED, "no scheduler answers"),
+    "a scheduler that is not there": ({"cluster.address": "tcp://127.0.0.1:1"}, MISUSE, "no Dask scheduler answers"),
     "an address that is none": ({"cluster.address": "nowhere"}, MISUSE, "cluster.address: found 'nowhere'"),
     "a GPU cluster without its package": ({"cluster.address": "cuda"}, MISUSE, "millrace[gpu]"),
     "Kubernetes without its package": ({"cluster.address": "kubernetes"}, MISUSE, "millrace[kubernetes]"),

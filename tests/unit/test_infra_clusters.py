@@ -38,6 +38,15 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
     wait_for(lambda: all(map(gone, pids)), "the workers' end")
 
 
+def test_temporary_files_below_a_long_path_are_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    with open_cluster(ClusterSection(workers=1)) as client:
+        assert client.submit(abs, -7, pure=False).result() == 7
+
+
 def test_workers_elsewhere_are_told_of_the_store_for_as_long_as_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
