@@ -181,6 +181,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.encryption": "sse-kms",
         "storage.kms_key": "mine",
         "cluster.address": "cuda",
+        "release.approval.ask": True,
         **dict.fromkeys(
             (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
         ),
