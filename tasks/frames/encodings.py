@@ -62,8 +62,9 @@ def decode_text(content: bytes, encoding: str) -> str | None:
 
 
 def as_utf8(content: bytes, encoding: str) -> bytes:
-    """`content` in UTF-8; as it is, where it is no text in `encoding`."""
-    text = decode_text(content, encoding)
+    """`content` in UTF-8; as it is, where it is no text in `encoding`. A byte order mark of UTF-8 stays, as in `open_text`."""
+    marked = MARKS.get(content[:2], "utf-8") if encoding == "auto" else encoding
+    text = None if marked in UTF8 else decode_text(content, marked)
     return content if text is None else text.encode()
 
 
