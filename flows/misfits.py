@@ -44,9 +44,9 @@ def misfits(config: "PipelineConfig") -> Iterator[str]:
     shares = config.data.validation_share + config.data.test_share
     if shares >= 1:
         yield f"data.validation_share and data.test_share are {shares:g} together; wanted less than 1, the rest is for training"
-    declared = [rule.name for rule in config.data.columns]
-    for name in {name for name in declared if declared.count(name) > 1}:
-        yield f"data.columns declares {name!r} more than once; wanted one rule a column"
+    for field, named in (("columns", [rule.name for rule in config.data.columns]), ("features", config.data.features)):
+        for name in {name for name in named if named.count(name) > 1}:
+            yield f"data.{field} names {name!r} more than once; wanted each column once"
     yield from _unfit_training(config)
     yield from _unfit_recipes(config)
 

@@ -53,8 +53,13 @@ def infer(
     """
     wishes = _checked(overrides or {})
     data = _section(wishes, "data")
+    if data.get("task") == "language_model" or data.get("format") == "documents":
+        raise ConfigError(
+            "data.task language_model: nothing is chosen for it by a look at the data; "
+            "write a configuration, as deployments/configs/wikitext2.yaml is one, and run it with --config"
+        )
     target = target or str(data.get("target", ""))
-    found = look(url, str(data.get("format", "")).removeprefix("auto"))
+    found = look(url, str(data.get("format", "")).removeprefix("auto"), str(data.get("label_pattern", "")))
     named = [column for column in (target, text) if column]
     sample = sample_rows(found, named, data)
     if found.labels or found.format == "idx":

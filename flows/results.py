@@ -123,11 +123,9 @@ def as_items(rows: Any, columns: Sequence[str]) -> list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A cell as JSON has it: NaN and NaT are null, truth is a word as in training, arrays are lists."""
+    """A cell as JSON has it: NaN and NaT are null, arrays are lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value)).lower()
     value = value.item() if isinstance(value, np.generic) else value
     return None if value is None or _is_missing(value) else value
 

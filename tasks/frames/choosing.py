@@ -119,8 +119,8 @@ def _check_named(traits: Mapping[str, Trait], target: str, text: str, features: 
             raise ConfigError(
                 f"{option} {name}: no such column; found {_some(list(traits))}{did_you_mean(name, traits)}"
             )
-    if text == target:
-        raise ConfigError(f"--text {text}: is the target too; wanted another column to learn from")
+        if name == target and option != "--target":
+            raise ConfigError(f"{option} {name}: is the target too; wanted another column to learn from")
 
 
 def _words(traits: Sequence[Trait], answers: Answers) -> tuple[str, ...]:
@@ -147,15 +147,19 @@ def _kind(
     others: Mapping[str, Trait], usable: Sequence[str], text: str, data: Mapping[str, Any]
 ) -> tuple[str, str, tuple[str, ...]]:
     """The kind, the reason for people, and the columns to learn from."""
+    wanted, features = data.get("kind"), list[str](data.get("features", ()))
+    if wanted not in (None, "table", "text"):
+        raise ConfigError(f"data.kind {wanted}: found a table; wanted table or text, or files in label folders")
     if text:
         return "text", f"--text {text}", (text,)
-    wanted, features = data.get("kind"), list[str](data.get("features", ()))
     texts = sorted((t for t in others.values() if t.type == "text"), key=lambda t: (t.tokens, t.length), reverse=True)
     if features and (wanted or len(features) > 1 or others[features[0]].type != "text"):
         return str(wanted or "table"), "your own columns", tuple(features)
     text = features[0] if features else texts[0].name if texts else ""
     if text and wanted != "table" and (wanted == "text" or features or _is_about(others[text], len(usable))):
         return "text", f"{text!r} holds texts of up to {others[text].tokens} words and marks", (text,)
+    if wanted == "text":
+        raise ConfigError(f"data.kind text: found no column of texts among {_some(list(others))}; name it with --text")
     if not usable:
         raise SchemaError(
             f"no column is left to learn from, of {_some(list(others))}: they number the rows, never change, are dates, or repeat the "

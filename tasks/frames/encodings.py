@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from storage.errors import SchemaError
 from tasks.frames.streams import Entry, open_entry
 
 CHUNK_BYTES = 1 << 20
@@ -26,7 +27,7 @@ def open_text(entry: Entry, encoding: str) -> Iterator[Any]:
     with open_entry(entry) as stream:
         if encoding == "auto":
             stream, encoding = _looked_at(stream)
-        yield stream if encoding in UTF8 else io.BufferedReader(_Recoded(stream, encoding), CHUNK_BYTES)
+        yield stream if encoding in UTF8 else io.BufferedReader(_Recoded(stream, encoding, entry.name), CHUNK_BYTES)
 
 
 def guess_encoding(entry: Entry) -> str:
@@ -61,8 +62,9 @@ def decode_text(content: bytes, encoding: str) -> str | None:
 
 
 def as_utf8(content: bytes, encoding: str) -> bytes:
-    """`content` in UTF-8; as it is, where it is no text in `encoding`."""
-    text = decode_text(content, encoding)
+    """`content` in UTF-8; as it is, where it is no text in `encoding`. A byte order mark of UTF-8 stays, as in `open_text`."""
+    marked = MARKS.get(content[:2], "utf-8") if encoding == "auto" else encoding
+    text = None if marked in UTF8 else decode_text(content, marked)
     return content if text is None else text.encode()
 
 
@@ -86,7 +88,8 @@ def _looked_at(stream: Any) -> tuple[Any, str]:
 class _Recoded(io.RawIOBase):
     """Bytes in UTF-8 of a stream in another encoding; it can be read forwards and no other way."""
 
-    def __init__(self, stream: Any, encoding: str) -> None:
+    def __init__(self, stream: Any, encoding: str, name: str) -> None:
+        self._encoding, self._name = encoding, name
         self._stream, self._held, self._ended, self._mark = stream, b"", False, "\ufeff"
         self._decoder = codecs.getincrementaldecoder(encoding)(REFUSE)
 
@@ -97,9 +100,15 @@ class _Recoded(io.RawIOBase):
         while not self._held and not self._ended:
             chunk = self._stream.read(CHUNK_BYTES)
             self._ended = not chunk
-            text = self._decoder.decode(chunk, final=self._ended)
+            text = self._decoded(chunk)
             self._held = text.removeprefix(self._mark).encode("utf-8", "surrogateescape")
             self._mark = "" if text else self._mark
         count = min(len(buffer), len(self._held))
         buffer[:count], self._held = self._held[:count], self._held[count:]
         return count
+
+    def _decoded(self, chunk: bytes) -> str:
+        try:
+            return self._decoder.decode(chunk, final=self._ended)
+        except UnicodeError:  # no row's fault, else it were handled by REFUSE: as UTF-16 without its byte order mark
+            raise SchemaError(f"{self._name}: {not_text(self._encoding)}") from None

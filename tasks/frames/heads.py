@@ -16,7 +16,7 @@ from tasks.frames.looking import Found
 from tasks.frames.pieces import Piece, plan_group
 from tasks.frames.raw import FILE, ROW, Raw
 from tasks.frames.reading import read_piece
-from tasks.frames.sniffing import Dialect, sniff
+from tasks.frames.sniffing import Dialect, header_names, sniff
 from tasks.frames.sources import Group
 from tasks.frames.streams import Entry, is_archive, plain_name
 from tasks.sections import DataSection, Source
@@ -108,8 +108,7 @@ def _names(found: Found, head: bytes, wanted: Sequence[str], csv: Mapping[str, A
     dialect = sniff(head, found.root, wanted, csv)
     if not dialect.header:
         return list(dialect.columns)
-    first = head.decode("utf-8-sig", "replace").lstrip().splitlines()[0]
-    return [cell.strip().strip('"') for cell in first.split(dialect.delimiter)]
+    return header_names(head, dialect.delimiter)
 
 
 def _copy(entry: Entry, encoding: str, path: Path, budget: int) -> bool:

@@ -39,7 +39,7 @@ OTHERWISE = {
     ".yaml": "run a configuration with --config FILE",
     ".yml": "run a configuration with --config FILE",
 }
-BY_NAME = re.compile(r"^([^_-]+)[_-]")  # `7_jackson_32.wav`
+BY_NAME = r"^([^_.-]+)[_.-]"  # `7_jackson_32.wav`, `cat.17.jpg`
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,10 @@ class Found:
         return 1.0 - sum(self.shares.get(split, 0.0) for split in ("validation", "test"))
 
 
-def look(url: str, format: str = "") -> Found:
-    """What `url` (a file, folder, glob or archive; any fsspec URL) holds. NotFound where there is nothing, ConfigError or SchemaError
-    where it is nothing to learn from.
+def look(url: str, format: str = "", label_pattern: str = "") -> Found:
+    """What `url` (a file, folder, glob or archive; any fsspec URL) holds. `label_pattern`: the user's own for labels in files' names.
+
+    NotFound where there is nothing, ConfigError or SchemaError where it is nothing to learn from.
     """
     root, given = _rooted(url)
     folder = _is_folder(url)
@@ -80,10 +81,10 @@ def look(url: str, format: str = "") -> Found:
         names, all_seen = _members(files[0][1])
         entries = [Entry(files[0][1], name, name) for name in names]
         format = format or _format(entries, url)
-        return _found(format, root, entries, archive=given, all_seen=all_seen)
+        return _found(format, root, entries, label_pattern, archive=given, all_seen=all_seen)
     entries = [Entry(one, "", name) for name, one in files]
     format = format or _format(entries, url)
-    return _found(format, root, entries, given=given)
+    return _found(format, root, entries, label_pattern, given=given)
 
 
 def _members(url: str) -> tuple[list[str], bool]:
@@ -100,6 +101,8 @@ def _files(section: DataSection, url: str) -> list[tuple[str, str]]:
         if "://" in url or not str(error).startswith("data.sources"):
             raise
         folder, name = posixpath.split(posixpath.join(section.root, section.sources[0].url).rstrip("/"))
+        if not name or os.path.isdir(posixpath.join(folder, name)):
+            raise NotFound(f"{url}: found no files in this folder, wanted some; check the path") from None
         near = did_you_mean(name, os.listdir(folder)) if os.path.isdir(folder) else f"; there is no folder {folder}"
         raise NotFound(f"{url}: no such file or folder{near or '; check the path'}") from None
 
@@ -162,14 +165,20 @@ def _by_content(entry: Entry) -> str:
 
 
 def _found(
-    format: str, root: str, entries: Sequence[Entry], given: str = "", archive: str = "", all_seen: bool = True
+    format: str,
+    root: str,
+    entries: Sequence[Entry],
+    label_pattern: str,
+    given: str = "",
+    archive: str = "",
+    all_seen: bool = True,
 ) -> Found:
     """What was found, named by `given` where the user's own URL names just that."""
     kept = [entry for entry in entries if len(entries) == 1 or _format_of(entry.name) == format]
     kept = _of_one_depth(kept) if format in LABELLED.values() else kept
     names = [entry.name for entry in kept]
     splits = _splits(names)
-    labels, pattern = _labels(format, names)
+    labels, pattern = _labels(format, names, label_pattern)
     whole = bool(given) and len(kept) == len(entries) and set(splits.values()) == {"any"}
     patterns = [("any", given)] if whole else _patterns(splits.items())
     sources = tuple(_source(archive, split, one) for split, one in patterns)
@@ -227,19 +236,23 @@ def _split(name: str) -> str:
     return "any"
 
 
-def _labels(format: str, names: Sequence[str]) -> tuple[Counter[str], str]:
-    """The labels of files in label folders, and the pattern that finds them where the files' names hold them."""
+def _labels(format: str, names: Sequence[str], wanted: str) -> tuple[Counter[str], str]:
+    """The labels of files in label folders, and the pattern (`wanted`, where there is one) that finds them where the files' names hold
+    them."""
     if format not in LABELLED.values():
         return Counter(), ""
     labels = Counter(posixpath.basename(posixpath.dirname(name)) for name in names)
-    if len(labels) > 1:
+    if len(labels) > 1 and not wanted:
         return labels, ""
-    matches = [BY_NAME.match(posixpath.basename(name)) for name in names]
+    matches = [re.search(wanted or BY_NAME, posixpath.basename(name)) for name in names]
     named = Counter(match.group(1) for match in matches if match)
+    if wanted and named:
+        return named, wanted
     if format != "text_folders" and named.total() == len(names) and 2 <= len(named) <= len(names) / 5:
-        return named, BY_NAME.pattern
+        return named, BY_NAME
     raise SchemaError(
-        f"{format}: found {len(names)} files in one folder, wanted a folder for each label, as in spam/1.txt and ham/2.txt"
+        f"{format}: found {len(names)} files in one folder, wanted a folder for each label, as in spam/1.txt and ham/2.txt; "
+        "where the files' names hold it: --set data.label_pattern='^([a-z]+)'"
     )
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.errors import SchemaError
-from tasks.frames.raw import FILE, ROW, Raw, with_origin
+from tasks.frames.raw import Raw, with_origin
 from tasks.frames.streams import Entry, open_entry
 
 
@@ -28,10 +28,7 @@ def read(entry: Entry, start: int, stop: int) -> Raw:
                 first = before if not groups else first
                 groups.append(index)
             before += rows
-        table = file.read_row_groups(groups).slice(start - first, stop - start)
-    table = table.drop_columns([name for name in (FILE, ROW) if name in table.column_names]).replace_schema_metadata(
-        None
-    )
+        table = file.read_row_groups(groups).slice(start - first, stop - start).replace_schema_metadata(None)
     return Raw(with_origin(table, entry.name, list(range(start + 1, stop + 1))))
 
 

@@ -48,8 +48,8 @@ class Raw:
 
 
 def with_origin(table: pa.Table, file: str, rows: list[int]) -> pa.Table:
-    """`table` with its origin columns, all rows from one file."""
-    columns = {name: table.column(name) for name in table.column_names}
+    """`table` with its origin columns, all rows from one file. Columns of the file's own that have their names are left out."""
+    columns = {name: table.column(name) for name in table.column_names if name not in ORIGIN}
     return pa.table({**columns, FILE: pa.array([file] * len(rows), pa.string()), ROW: pa.array(rows, pa.int64())})
 
 

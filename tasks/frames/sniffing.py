@@ -46,6 +46,12 @@ def sniff(head: bytes, name: str, wanted: Collection[str] = (), given: Mapping[s
     return Dialect(delimiter, header=False, columns=tuple(given.get("columns", numbered)))
 
 
+def header_names(head: bytes, delimiter: str) -> list[str]:
+    """The names in the header of a file that begins with `head`."""
+    first = _rows(head.decode("utf-8-sig", errors="replace"), delimiter)[0]
+    return [cell.strip() for cell in first]
+
+
 def _text(head: bytes, name: str) -> str:
     text = head.decode("utf-8-sig", errors="replace")
     if not text.strip():

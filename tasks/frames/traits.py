@@ -118,7 +118,7 @@ def _against(table: pa.Table, trait: Trait, target: str, task: str) -> str:
     if trait.type == "date":
         return "a date or time; make columns such as year or weekday of it where they matter"
     if trait.type == "decimal comma":
-        return "numbers with a decimal comma; write them with a point"
+        return "numbers with a comma in them; write them with a decimal point, and nothing between thousands"
     if _is_id(table.column(trait.name), trait, known):
         return "it numbers or names the rows, a different value in each"
     if trait.type == "text":

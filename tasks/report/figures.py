@@ -131,7 +131,7 @@ def candidates_plot(candidates: Sequence[Mapping[str, Any]], metric: str) -> str
     with themed():
         figure = new_figure(COLUMN, 3.5)
         axes = figure.add_subplot()
-        axes.set_xscale("log")
+        _size_axis(axes, candidates)
         for item in candidates:
             colour = ACCENT if item.get("chosen") else MUTED
             error = [[max(0.0, item["value"] - item["low"])], [max(0.0, item["high"] - item["value"])]]
@@ -142,7 +142,6 @@ def candidates_plot(candidates: Sequence[Mapping[str, Any]], metric: str) -> str
                 edgecolor=PAPER, linewidth=1.4, alpha=0.95, zorder=4 if item.get("chosen") else 3,
             )  # fmt: skip
         _name_candidates(axes, candidates)
-        _size_axis(axes, candidates)
         axes.set_ylabel(metric_name(metric))
         axes.yaxis.set_major_formatter(lambda value, _: metric_value(metric, value))
         axes.yaxis.get_major_locator().set_params(nbins=5)
@@ -169,6 +168,7 @@ def _name_candidates(axes: Any, candidates: Sequence[Mapping[str, Any]]) -> None
 def _size_axis(axes: Any, candidates: Sequence[Mapping[str, Any]]) -> None:
     from matplotlib.ticker import LogLocator, NullLocator
 
+    axes.set_xscale("log")
     smallest, largest = (pick(item["bytes"] for item in candidates) for pick in (min, max))
     axes.set_xlim(smallest / 1.9, largest * 1.9)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))

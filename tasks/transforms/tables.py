@@ -66,12 +66,19 @@ class CategoryColumn:
         return len(self.values) + 1 + self.nullable
 
     def parse(self, value: object) -> str | None:
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, bool):
+            value = self._word(value)
+        if isinstance(value, int):
             value = str(value)
         if value is not None and not isinstance(value, str):
             raise Refused(f"column {self.name!r}: found {type(value).__name__} {show(value)}, wanted a text")
         text = value.strip() if value is not None else None
         return _missing(self.name, self.nullable) if text is None or text in self.missing else text
+
+    def _word(self, truth: bool) -> str:
+        """The training rows' word for it: files write True and TRUE as well as true."""
+        word = str(truth).lower()
+        return next((value for value in self.values if value.lower() == word), word)
 
     def fill(self, x_BW: np.ndarray, values: Sequence[Any]) -> None:
         place: dict[str | None, int] = {value: i for i, value in enumerate(self.values)}

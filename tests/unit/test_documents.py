@@ -37,6 +37,7 @@ def test_passages_are_the_document_cut_at_lines_or_else_between_characters(conte
 def test_files_compressed_files_and_archives_give_the_same_passages(tmp_path: Path) -> None:
     plain, packed = tmp_path / "plain", tmp_path / "packed"
     texts = {f"{number:02}.py": LINE * number for number in range(1, 26)}
+    texts["03.py"] = "\ufeff" + texts["03.py"][:-2] + "\n"  # a byte order mark is kept like any other character
     for folder in (plain, packed):
         folder.mkdir()
     for name, text in texts.items():

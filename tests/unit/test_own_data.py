@@ -188,6 +188,12 @@ def test_without_a_target_the_columns_are_listed_and_one_is_suggested(tmp_path: 
         ([[n % 3, n % 2] for n in range(10)], {"target": "b"}, SchemaError, "found 10 rows, wanted at least 20"),
         ([[n, n % 2] for n in range(30)], {"target": "b"}, SchemaError, "is left to learn from"),
         ([], {"target": "b"}, SchemaError, "found no rows"),
+        ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"data.features": ["b"]}}, ConfigError, "data.features b: is the target too"),
+        ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"data.features": ["a", "a"]}}, ConfigError, "data.features names 'a' more than once"),
+        ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"data.kind": "text"}}, ConfigError, "found no column of texts among a"),
+        ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"data.kind": "image"}}, ConfigError, "data.kind image: found a table"),
+        ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"data.encoding": "utf-16"}}, SchemaError, "m.csv: not utf-16 text"),
+        ([[n % 3, n % 2] for n in range(30)], {"overrides": {"data.task": "language_model"}}, ConfigError, "write a configuration"),
         ([[n % 3, n % 2] for n in range(30)], {"target": "b", "overrides": {"train.famly": "mlp"}}, ConfigError, "did you mean 'family'?"),
     ],
 )  # fmt: skip
@@ -210,6 +216,8 @@ def test_what_is_no_data_is_refused_with_the_next_step(tmp_path: Path):
     assert "did you mean 'sheet.xlsx'?" in said(str(tmp_path / "sheets.xlsx"), target="a")
     with pytest.raises(NotFound):
         infer(str(tmp_path / "absent" / "m.csv"), target="a")
+    (tmp_path / "nothing").mkdir()
+    assert "found no files in this folder" in said(str(tmp_path / "nothing"))
     (tmp_path / "one" / "cat").mkdir(parents=True)
     for n in range(4):
         (tmp_path / "one" / "cat" / f"{n}.txt").write_text("meow")

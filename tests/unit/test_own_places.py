@@ -127,8 +127,18 @@ def test_recordings_in_one_folder_have_their_labels_in_their_names(tmp_path: Pat
     for n in range(30):
         (tmp_path / f"{n % 3}_bob_{n}.wav").write_bytes(b"")
     own = infer(str(tmp_path), name="said")
-    assert own.config.data.label_pattern == "^([^_-]+)[_-]"
+    assert own.config.data.label_pattern == "^([^_.-]+)[_.-]"
     assert "3 classes" in own.told
+    own = infer(str(tmp_path), overrides={"name": "said", "data.label_pattern": r"_(\d)\d*\."})
+    assert own.config.data.label_pattern == r"_(\d)\d*\."
+    assert "1 50%, 2 50%" in own.told  # 1 and 10 to 19, 2 and 20 to 29
+
+
+def test_a_target_with_the_delimiter_in_its_name_is_found_in_each_split(tmp_path: Path):
+    for name in ("train.csv", "test.csv"):
+        write(tmp_path / "sold" / name, ["size", "price, EUR"], [[n % 7, n * 0.5] for n in range(40)])
+    sources = infer(str(tmp_path / "sold"), target="price, EUR").config.data.sources
+    assert sorted(source.split for source in sources) == ["test", "train"]
 
 
 def test_idx_images_bring_their_labels(tmp_path: Path):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tasks.report.figures import candidates_plot
 from tasks.report.formats import duration, metric_range, metric_value, ratio, size
 from tasks.report.markdown import summary_rows, to_markdown
 from tasks.report.page import draw, render
@@ -302,3 +303,13 @@ def test_no_text_of_the_data_is_markup_in_the_report_as_text() -> None:
 def test_the_report_as_text_needs_no_more_than_a_summary() -> None:
     assert to_markdown({"summary": summary("reject")}, {}).startswith("# Rejected: digits\n")
     assert summary_rows(summary("reject"), "accuracy")[0]["value"] == "Rejected"
+
+
+@pytest.mark.filterwarnings("error")
+def test_candidates_of_very_different_sizes_are_drawn_without_a_word_on_the_console():
+    sizes = {225_022: 6.6, 4_512_509: 591.2, 6_587: 517.7}
+    candidates = [
+        {"name": str(n), "bytes": n, "value": value, "low": 0.94 * value, "high": 1.01 * value}
+        for n, value in sizes.items()
+    ]
+    assert candidates_plot(candidates, "perplexity").startswith("<svg")

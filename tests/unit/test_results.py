@@ -17,8 +17,8 @@ def test_a_table_becomes_objects_of_the_models_columns_with_null_for_no_value():
     )
     items = as_items(table, ("size", "name", "count", "red"))
     assert items == [
-        {"size": 1.5, "name": "a", "count": 3, "red": "true"},
-        {"size": None, "name": None, "count": 4, "red": "false"},
+        {"size": 1.5, "name": "a", "count": 3, "red": True},
+        {"size": None, "name": None, "count": 4, "red": False},
     ]
     assert type(items[0]["count"]) is int
 

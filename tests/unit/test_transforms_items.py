@@ -96,6 +96,12 @@ def test_an_unknown_category_counts_as_other():
     assert TABLE.features(TABLE.parse([[40, 70.0, "mauve"]])).tolist() == [[0.0, 0.0, 0.0, 0.0, 1.0, 0.0]]
 
 
+@pytest.mark.parametrize("words", [("True", "False"), ("true", "false"), ("FALSE", "TRUE")])
+def test_truth_is_the_word_that_the_training_rows_have_for_it(words: tuple[str, str]):
+    column = CategoryColumn("member", False, words, ())
+    assert [column.parse(True), column.parse(np.bool_(False).item())] == sorted(words, key=str.lower, reverse=True)
+
+
 def test_a_text_that_meant_missing_in_the_data_means_missing_here():
     assert TABLE.parse([[40, 70.0, " ? "]])["colour"] == [None]
 

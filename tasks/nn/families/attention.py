@@ -24,7 +24,8 @@ class Attention(nn.Module):
         split = self.inner(h_BTD).view(rows, tokens, 3, self.heads, self.head_width)
         query_BATH, key_BATH, value_BATH = split.permute(2, 0, 3, 1, 4).unbind(0)
         if angles_TH is not None:
-            query_BATH, key_BATH = _rotated(query_BATH, angles_TH), _rotated(key_BATH, angles_TH)
+            turns = angles_TH.cos().to(query_BATH.dtype), angles_TH.sin().to(query_BATH.dtype)
+            query_BATH, key_BATH = rotated(query_BATH, turns), rotated(key_BATH, turns)
         mixed_BATH = scaled_dot_product_attention(query_BATH, key_BATH, value_BATH, bias.to(value_BATH.dtype))
         return self.outer(mixed_BATH.transpose(1, 2).flatten(2))
 
@@ -35,7 +36,8 @@ def rotary_angles(tokens: int, head_width: int) -> Tensor:
     return torch.arange(tokens)[:, None] * speeds
 
 
-def _rotated(x_BATH: Tensor, angles_TH: Tensor) -> Tensor:
+def rotated(x_BATH: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    """Queries or keys, each pair of numbers turned; `turns`: the angles' cosines and sines, (T, H/2)."""
     first, second = x_BATH.chunk(2, -1)
-    cos_TH, sin_TH = angles_TH.cos().to(x_BATH.dtype), angles_TH.sin().to(x_BATH.dtype)
+    cos_TH, sin_TH = turns
     return torch.cat((first * cos_TH - second * sin_TH, first * sin_TH + second * cos_TH), -1)

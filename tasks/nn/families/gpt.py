@@ -7,17 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tasks.nn.families.attention import rotary_angles, rotated
 from tasks.nn.families.channels import ROUND_TO
 from tasks.nn.families.family import Family, Options, is_tokens
 from tasks.nn.families.slicing import strongest
 
 WIDENING = 4  # F = 4 C, as in Vaswani 2017
 INITIAL_DEVIATION = 0.02
-SLOWEST = 10_000.0  # rotary positions: wave lengths from 2π to 2π × this (Su 2021 §3.4.3)
 
 
 class Attention(nn.Module):
@@ -34,8 +33,8 @@ class Attention(nn.Module):
         split = self.looks(h_BTC).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value_BHTD = split.permute(2, 0, 3, 1, 4).unbind(0)
         seen_BHTD = functional.scaled_dot_product_attention(
-            _turned(query, turns),
-            _turned(key, turns),
+            rotated(query, turns),
+            rotated(key, turns),
             value_BHTD,
             is_causal=True,
             dropout_p=self.dropout if self.training else 0.0,
@@ -73,9 +72,7 @@ class Gpt(nn.Module):
         self.layers = nn.ModuleList(Layer(width, heads, size, dropout) for size in hidden)
         self.norm = nn.LayerNorm(width, bias=False)
         self.dropout = nn.Dropout(dropout)
-        pairs = width // heads // 2
-        rates_D = SLOWEST ** (-torch.arange(pairs) / pairs)
-        angles_TD = torch.outer(torch.arange(context, dtype=torch.float32), rates_D)
+        angles_TD = rotary_angles(context, width // heads)
         self.register_buffer("cosines_TD", angles_TD.cos(), persistent=False)
         self.register_buffer("sines_TD", angles_TD.sin(), persistent=False)
         self._initialise()
@@ -124,12 +121,6 @@ def _linear(weight: Tensor) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
     linear.weight = nn.Parameter(weight.contiguous())
     return linear
-
-
-def _turned(x_BHTD: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
-    first, second = x_BHTD.chunk(2, -1)
-    cosines, sines = turns
-    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), -1)
 
 
 FAMILY = Family(
