@@ -1,11 +1,15 @@
 """approve: where the configuration asks for it, a person has the last word before the alias moves."""
 
+import time
 from dataclasses import replace
+from uuid import UUID
 
-from prefect.flow_runs import pause_flow_run
-from prefect.input import RunInput
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
+from prefect.input import RunInput, keyset_from_paused_state
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
+from prefect.states import Cancelled, Paused, Pending
 from prefect.utilities.urls import url_for
 from pydantic import Field
 
@@ -19,6 +23,7 @@ from tasks.progress import reporter
 from tasks.scoring.gate import Decision
 
 POLL_SECONDS = 2
+GRACE_SECONDS = 60  # after which the server would fail the run itself
 
 
 class Answer(RunInput):
@@ -29,12 +34,29 @@ class Answer(RunInput):
 
 
 @flow(name="approve-release")
-def approve_release(question: str, hours: float) -> Answer:
-    """Wait for a person's answer in Prefect's UI (Resume, on this run's page); fails when the time is over."""
+def approve_release(question: str, hours: float) -> Answer | State | None:
+    """Wait for a person's answer in Prefect's UI (Resume, on this run's page); none where the time is over, or it was cancelled.
+
+    Prefect's own `pause_flow_run` would go on waiting for the answer of a run that was cancelled.
+    """
     where = url_for("flow-run", flow_run.get_id()) or "Prefect's UI"
     reporter("approve", get_run_logger())({"event": f"waiting for an answer at {where}", "hours": hours})
-    asked = Answer.with_initial_data(description=question)
-    return pause_flow_run(asked, timeout=max(1, round(3600 * hours)), poll_interval=POLL_SECONDS)
+    asked, end = Answer.with_initial_data(description=question), time.monotonic() + 3600 * hours
+    paused = Paused(timeout_seconds=round(3600 * hours) + GRACE_SECONDS, pause_key="answer")
+    answers = paused.state_details.run_input_keyset = keyset_from_paused_state(paused)  # pyright: ignore[reportAttributeAccessIssue]
+    with get_client(sync_client=True) as client:
+        run_id = UUID(flow_run.get_id())
+        client.set_flow_run_state(run_id, paused)
+        asked.save(answers)
+        while (state := _state(client, run_id)).is_paused() and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+    if state.is_running():
+        return asked.load(answers)  # pyright: ignore[reportReturnType]
+    return Cancelled(message="cancelled, not answered") if state.is_cancelling() else None
+
+
+def _state(client: SyncPrefectClient, run_id: UUID) -> State:
+    return client.read_flow_run(run_id).state or Pending()
 
 
 def refuse_unanswerable(run: Run) -> None:
@@ -55,10 +77,11 @@ def approved(run: Run, judgement: Judgement) -> Judgement:
         return judgement
     reasons = "\n".join(f"- {reason}" for reason in judgement.verdict.reasons)
     question = f"Shall `{release.alias}` of **{run.config.name}** move to this model?\n\n{reasons}"
-    state = approve_release(question, release.approval.hours, return_state=True)
-    answer = state.result(raise_on_failure=False)
+    asked = approve_release(question, release.approval.hours, return_state=True)
+    answer = asked.result(raise_on_failure=False)
     if not isinstance(answer, Answer):
-        return _decided(judgement, "hold", f"nobody approved it within {release.approval.hours:g} hours")
+        why = "the question was cancelled" if asked.is_cancelled() else f"no answer in {release.approval.hours:g} hours"
+        return _decided(judgement, "hold", f"nobody approved it: {why}")
     note = f": {answer.note}" if answer.note else ""
     if not answer.approve:
         return _decided(judgement, "hold", f"a person refused it{note}")

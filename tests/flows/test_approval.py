@@ -2,16 +2,18 @@
 
 import contextvars
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import wait_for
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateName
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.input import filter_flow_run_input
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.states import Cancelling
 
 from flows import approve_release
 from flows.approve_release import approved
@@ -61,25 +63,25 @@ def judgement(store: str, artifact: str = B, decision: Any = "promote") -> Judge
     return Judgement(ref, scores, "accuracy", Choice("int8", {}, {}), verdict, 1, {}, {}, LatencyRef(store, A))
 
 
-def answered(**answer: Any) -> threading.Thread:
-    """Somebody who resumes the run that waits, with this answer."""
+def meeting_the_question(act: Callable[[SyncPrefectClient, FlowRun], Any]) -> threading.Thread:
+    """Somebody who does this with the run that waits, as soon as it waits and its form is there."""
 
-    def answer_it() -> None:
+    def meet() -> None:
         waiting = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Paused"])))
         with get_client(sync_client=True) as client:
             (run,) = wait_for(lambda: client.read_flow_runs(flow_run_filter=waiting), "the question")
-            wait_for(lambda: _resumed(client, run.id, answer), "the resumption")
+            wait_for(lambda: filter_flow_run_input("", limit=9, exclude_keys=set(), flow_run_id=run.id), "its form")
+            act(client, run)
 
     context = contextvars.copy_context()  # which holds Prefect's settings
-    thread = threading.Thread(target=context.run, args=(answer_it,))
+    thread = threading.Thread(target=context.run, args=(meet,))
     thread.start()
     return thread
 
 
-def _resumed(client: Any, run_id: Any, answer: dict[str, Any]) -> bool:
-    """False while the form of the question is not there yet."""
-    response = client.resume_flow_run(run_id, run_input=answer)
-    return response.status.value == "ACCEPT"
+def answered(**answer: Any) -> threading.Thread:
+    """Somebody who resumes the run that waits, with this answer."""
+    return meeting_the_question(lambda client, run: client.resume_flow_run(run.id, run_input=answer))
 
 
 def test_what_a_person_approves_is_promoted_with_the_note_as_a_reason(store: str):
@@ -99,7 +101,14 @@ def test_what_a_person_refuses_is_held(store: str):
 
 def test_what_nobody_answers_in_time_is_held(store: str):
     verdict = approved(asking(store, **{"release.approval.hours": 0.0001}), judgement(store)).verdict
-    assert (verdict.decision, verdict.reasons[0]) == ("hold", "nobody approved it within 0.0001 hours")
+    assert (verdict.decision, verdict.reasons[0]) == ("hold", "nobody approved it: no answer in 0.0001 hours")
+
+
+def test_what_is_cancelled_instead_of_answered_is_held(store: str):
+    person = meeting_the_question(lambda client, run: client.set_flow_run_state(run.id, Cancelling()))
+    verdict = approved(asking(store), judgement(store)).verdict
+    person.join()
+    assert (verdict.decision, verdict.reasons[0]) == ("hold", "nobody approved it: the question was cancelled")
 
 
 @pytest.mark.parametrize(

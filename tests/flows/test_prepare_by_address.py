@@ -162,8 +162,8 @@ def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, ot
         for mischief, message in {
             other_code: "has other code of Millrace than this run",
             OTHER_LIBRARY: r"has pyarrow 0\.1, wanted \d.* as here",
-            f"import sys\n{FORGET}sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
             OTHER_DASK: r"has dask 0\.1, wanted",
+            f"import sys\n{FORGET}sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
         }.items():
             with open_cluster(section) as client:
                 client.run(exec, mischief)
