@@ -21,7 +21,7 @@ def check(arguments: argparse.Namespace) -> int:
         raise ConfigError(f"--large-mb: found {arguments.large_mb}, wanted 1 to 10000")
     location = locate(arguments.storage or default_storage())
     if location.folder and not location.folder.is_dir():
-        raise NotFound(f"store {location.folder}: there is no such folder; make it, or give another")
+        raise NotFound(f"store {location.folder}: no folder is there; make it, or give another")
     findings = []
     for finding in check_store(location.url, arguments.large_mb):
         findings.append(finding)

@@ -10,14 +10,16 @@ from flows import own_wording as wording
 from flows import sizing
 from flows.commented import commented
 from flows.own_names import model_name
-from flows.settings import PipelineConfig, explain, merge, nest, resolve
+from flows.settings import PipelineConfig, merge, mistakes, nest, resolve
 from storage.errors import ConfigError, SchemaError
 from storage.root import data_root
+from storage.surroundings import surrounded
 from tasks.frames.choosing import Chosen, choose_columns, choose_folders
 from tasks.frames.filesystems import hidden
 from tasks.frames.heads import Sample, sample_rows
 from tasks.frames.looking import Found, look
 from tasks.frames.traits import MISSING
+from tasks.sections import StorageSection
 
 FAMILIES = {"table": "sklearn", "text": "textcnn", "image": "cnn", "audio": "cnn"}
 FEWEST_ROWS = 20
@@ -52,6 +54,11 @@ def infer(
     `overrides` win, and what is guessed heeds them. ConfigError, SchemaError or NotFound where the data will not do.
     """
     wishes = _checked(overrides or {})
+    with surrounded(StorageSection.model_validate(_section(wishes, "storage")).variables()):  # S3 is read there, too
+        return _inferred(url, target, text, name, wishes)
+
+
+def _inferred(url: str, target: str, text: str, name: str, wishes: Mapping[str, Any]) -> OwnData:
     data = _section(wishes, "data")
     if data.get("task") == "language_model" or data.get("format") == "documents":
         raise ConfigError(
@@ -176,7 +183,7 @@ def _checked(overrides: Mapping[str, Any]) -> dict[str, Any]:
         PipelineConfig.model_validate(some)
     except ValidationError as error:
         if error.errors()[0]["loc"]:  # else each field is right by itself, and the rest will suit it
-            raise ConfigError("\n".join(explain(error, some))) from None
+            raise ConfigError(mistakes(error, some)) from None
     return wishes
 
 

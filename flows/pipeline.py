@@ -31,4 +31,5 @@ def pipeline(preset: Preset = None, config: Config = None, overrides: Overrides 
         judgement = approved(run, judgement)
         release_model(config=run.config, prepared=prepared, judgement=judgement)
         summary = record_run(run, prepared, model, judgement)
-    return Result(summary, judgement.verdict, Model(judgement.artifact)).state()  # pyright: ignore[reportReturnType]  # Prefect gives the caller its data
+    judged = Model(judgement.artifact, run.config.storage.variables())
+    return Result(summary, judgement.verdict, judged).state()  # pyright: ignore[reportReturnType]  # Prefect gives the caller its data

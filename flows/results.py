@@ -3,7 +3,7 @@
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PosixPath
 from typing import Any
@@ -14,6 +14,7 @@ from prefect.states import Completed
 
 from storage.errors import ConfigError
 from storage.refs import ArtifactRef
+from storage.surroundings import surrounded
 from tasks.scoring.gate import Verdict
 from tasks.transforms.items import ItemError
 
@@ -31,9 +32,10 @@ class Report(PosixPath):
 
 @dataclass(frozen=True)
 class Model:
-    """A model as it ships, verified by its digest and loaded at its first prediction."""
+    """A model as it ships, verified by its digest and loaded at its first prediction. `settings`: what its run was told of the store."""
 
     artifact: ArtifactRef
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, rows: Any) -> list[Any]:
         """The class name or number for each row.
@@ -57,7 +59,8 @@ class Model:
         return self._predictor().transforms.describe()
 
     def _predictor(self) -> Any:
-        return _loaded(self.artifact.uri, self.artifact.digest)
+        with surrounded(self.settings):
+            return _loaded(self.artifact.uri, self.artifact.digest)
 
 
 @cache

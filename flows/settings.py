@@ -71,15 +71,7 @@ def resolve(
     try:
         return PipelineConfig.model_validate(merged)
     except ValidationError as error:
-        raise ConfigError(_brief(list(explain(error, merged)))) from None
-
-
-def _brief(mistakes: list[str]) -> str:
-    """The first few mistakes, one a line, and how many more there are."""
-    if len(mistakes) <= MISTAKES_SHOWN:
-        return "\n".join(mistakes)
-    shown = mistakes[: MISTAKES_SHOWN - 1]
-    return "\n".join([*shown, f"… and {len(mistakes) - len(shown)} more; correct these, and the others are shown"])
+        raise ConfigError(mistakes(error, merged)) from None
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +127,7 @@ def load_storage(path: str) -> StorageSection:
     try:
         return _OnlyStorage.model_validate(given).storage
     except ValidationError as error:
-        raise ConfigError("\n".join(explain(error, given))) from None
+        raise ConfigError(mistakes(error, given)) from None
 
 
 class _OnlyStorage(Section):
@@ -147,6 +139,15 @@ def dump_config(config: PipelineConfig) -> str:
     import yaml
 
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def mistakes(error: ValidationError, given: Mapping[str, Any]) -> str:
+    """The first few mistakes, one a line, and how many more there are."""
+    found = list(explain(error, given))
+    if len(found) <= MISTAKES_SHOWN:
+        return "\n".join(found)
+    shown = found[: MISTAKES_SHOWN - 1]
+    return "\n".join([*shown, f"… and {len(found) - len(shown)} more; correct these, and the others are shown"])
 
 
 def explain(error: ValidationError, given: Mapping[str, Any]) -> Iterator[str]:

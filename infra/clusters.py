@@ -24,6 +24,9 @@ OnEvent = Callable[[dict[str, Any]], None]
 GIB = 1 << 30
 WORKERS_SHARE = 0.75  # of the memory; the rest is for the run itself and its trainer
 LEAST_GIB = 1.0  # what a worker needs with its libraries loaded and one shard at hand
+TOO_LITTLE_GIB = (
+    0.5  # the libraries alone take 0.2: with little more Dask pauses the worker, and the work would wait for ever
+)
 WORKER_SECONDS = 60  # for the first worker to join, where the cluster is not ours
 WORKER_ENVIRONMENT = {
     **dict.fromkeys(
@@ -53,10 +56,19 @@ def open_cluster(section: Any, on_event: OnEvent | None = None, work: Work | Non
 
 
 def size(section: Any) -> tuple[int, int]:
-    """How many local workers, and the bytes each may take, such that all fit; what `section` says wins."""
+    """How many local workers, and the bytes each may take, such that all fit; what `section` says wins.
+
+    ConfigError where that is too little to work with.
+    """
     budget = memory_bytes() * WORKERS_SHARE / GIB
     workers = section.workers or max(1, min(processors(), int(budget / (section.memory_gib or LEAST_GIB))))
-    return workers, math.floor((section.memory_gib or budget / workers) * GIB)
+    each = section.memory_gib or budget / workers
+    if each < TOO_LITTLE_GIB:
+        raise ConfigError(
+            f"cluster: found {each:.2f} GiB of memory for each of {workers} workers, wanted at least {TOO_LITTLE_GIB}; "
+            "raise cluster.memory_gib or lower cluster.workers"
+        )
+    return workers, math.floor(each * GIB)
 
 
 @contextmanager

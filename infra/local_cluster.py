@@ -66,7 +66,7 @@ def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
         processes=True,
         memory_limit=order["memory_bytes"],
         host=LOOPBACK,
-        dashboard_address=None,  # pyright: ignore[reportArgumentType]  there is none
+        scheduler_kwargs={"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},  # None would take 8787, Dask's own
         silence_logs=logging.CRITICAL,
         local_directory=order["folder"],
         asynchronous=True,

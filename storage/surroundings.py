@@ -4,6 +4,7 @@ None of it is secret. What is told here wins over the environment it was told in
 """
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,10 @@ from storage.errors import ConfigError
 
 ENCRYPTIONS = {"sse-s3": "AES256", "sse-kms": "aws:kms", "sse-c": "sse-c"}
 SSE_C_KEY = "AWS_SSE_CUSTOMER_KEY_BASE64"  # a secret: in the environment only
+_lock = threading.Lock()
+_open = 0  # blocks, in whatever thread
 _told: dict[str, str] = {}
+_before: dict[str, str | None] = {}
 
 
 def variables(
@@ -43,23 +47,48 @@ def variables(
 
 @contextmanager
 def surrounded(told: Mapping[str, str]) -> Iterator[None]:
-    """This process, and those that it starts, live with the variables `told`; afterwards it is as before. ConfigError without SSE-C's key."""
+    """This process, and those that it starts, live with the variables `told`; afterwards it is as before.
+
+    ConfigError without SSE-C's key, and where this process lives with others already: it has one environment for all its threads.
+    """
     if told.get("AWS_SERVER_SIDE_ENCRYPTION") == "sse-c" and not os.environ.get(SSE_C_KEY):
         raise ConfigError(f"storage.encryption is 'sse-c'; set {SSE_C_KEY} to its key, the Base64 of 32 bytes")
-    before = {name: os.environ.get(name) for name in told}
-    told_before = dict(_told)
-    _told.update(told)
-    os.environ.update(told)
+    _enter(told)
     try:
         yield
     finally:
-        _told.clear()
-        _told.update(told_before)
-        for name, value in before.items():
+        _leave()
+
+
+def _enter(told: Mapping[str, str]) -> None:
+    global _open
+    with _lock:
+        if _open and dict(told) != _told:
+            raise ConfigError(
+                "storage: found two runs at once in one process whose stores are reached in different ways; "
+                "run them one after the other, or each in a process of its own"
+            )
+        if not _open:
+            _before.update({name: os.environ.get(name) for name in told})
+            _told.update(told)
+            os.environ.update(told)
+        _open += 1
+
+
+def _leave() -> None:
+    """The last one out restores what was before."""
+    global _open
+    with _lock:
+        _open -= 1
+        if _open:
+            return
+        for name, value in _before.items():
             if value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+        _before.clear()
+        _told.clear()
 
 
 def told() -> dict[str, str]:

@@ -36,7 +36,8 @@ def spread(client: Client, name: str, function: Callable[[Any], T], items: Seque
             for future in futures:
                 future.release()
     except LOST as error:
+        reason = str(error).partition(". ")[0]  # what follows is advice about Dask's own logs
         raise WorkerLost(
-            f"{name}: the Dask cluster lost the work ({type(error).__name__}: {error}); it is tried again. If a worker's memory was "
-            "too small, raise cluster.memory_gib or lower data.shard_rows"
+            f"{name}: the Dask cluster lost the work ({type(error).__name__}: {reason}); if a worker's memory was too small, "
+            "raise cluster.memory_gib or lower data.shard_rows"
         ) from error

@@ -28,6 +28,7 @@ from storage.registry import open_registry
 from tasks.judgement import Judgement
 from tasks.scoring.choice import Choice
 from tasks.scoring.gate import Verdict
+from tasks.sections import StorageSection
 
 A, B = "a" * 64, "b" * 64
 
@@ -125,9 +126,9 @@ def test_without_a_server_to_answer_on_a_run_that_would_ask_is_refused_at_once(t
 
 
 def test_an_alias_moves_and_moves_back_from_prefect_as_by_the_command(store: str):
-    moved: State = promote_model("digits", 2, storage=store, return_state=True)
+    moved: State = promote_model("digits", 2, storage=StorageSection(url=store), return_state=True)
     assert (moved.message, open_registry(store).aliases("digits")) == ("digits: champion is version 2", {"champion": 2})
-    back: State = rollback_model("digits", storage=store, return_state=True)
+    back: State = rollback_model("digits", storage=StorageSection(url=store), return_state=True)
     assert (back.message, open_registry(store).aliases("digits")) == (
         "digits: champion is version 1 again",
         {"champion": 1},
@@ -136,7 +137,7 @@ def test_an_alias_moves_and_moves_back_from_prefect_as_by_the_command(store: str
 
 def test_a_mistake_ends_a_run_with_its_one_message(tmp_path: Path):
     states = [
-        promote_model("digits", 2, storage=str(tmp_path / "nowhere"), return_state=True),
+        promote_model("digits", 2, storage=StorageSection(url=str(tmp_path / "nowhere")), return_state=True),
         pipeline(preset="digitz", return_state=True),
         pipeline(preset="digits", overrides={"train.epocs": 3}, return_state=True),
     ]
@@ -145,4 +146,4 @@ def test_a_mistake_ends_a_run_with_its_one_message(tmp_path: Path):
     assert "did you mean 'epochs'?" in states[2].message
     assert not any("Traceback" in state.message or "\n" in state.message for state in states)
     with pytest.raises(NotFound):  # who calls it from Python gets the exception
-        promote_model("digits", 2, storage=str(tmp_path / "nowhere"))
+        promote_model("digits", 2, storage=StorageSection(url=str(tmp_path / "nowhere")))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from commands import ROOT
 
+from flows.local_prefect import SETTINGS
 from storage.fingerprints import libraries, reached
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
@@ -50,6 +51,13 @@ def pods() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def instructions(name: str) -> list[str]:
     return (CONTAINERS / name).read_text().replace("\\\n", " ").splitlines()
+
+
+def test_a_server_and_workers_in_containers_cancel_notice_and_free_as_those_of_make_up_do():
+    kept = ("CONCURRENCY_LEASE_STORAGE", "ENABLE_CANCELLATION", "HEARTBEAT_FREQUENCY")
+    wanted = {f"{name}={value}" for name, value in SETTINGS.items() if name.endswith(kept)}
+    assert len(wanted) == 3
+    assert wanted <= set(" ".join(instructions("Dockerfile")).split())
 
 
 def test_the_serving_image_has_every_module_and_library_of_the_service_and_no_more():

@@ -97,8 +97,9 @@ from tasks.sections import ClusterSection
 
 with open_cluster(ClusterSection(workers=2)) as client:
     family = psutil.Process().children(recursive=True)
-    places = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
-    print(json.dumps({"answer": client.submit(abs, -7).result(), "family": [p.pid for p in family], "at": sorted(places)}), flush=True)
+    heard = [c.laddr for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN]
+    places = {place.ip for place in heard} | {place.port for place in heard if place.port == 8787}
+    print(json.dumps({"answer": client.submit(abs, -7).result(), "family": [p.pid for p in family], "at": sorted(places, key=str)}), flush=True)
     sys.stdin.read()
 """
 
@@ -150,6 +151,15 @@ def test_a_cluster_is_sized_to_the_machine_unless_it_is_told(monkeypatch: pytest
     assert size(ClusterSection(workers=2, memory_gib=100)) == (2, 100 * GIB)
     monkeypatch.setattr("infra.clusters.memory_bytes", lambda: GIB)
     assert size(ClusterSection()) == (1, 0.75 * GIB)
+
+
+@pytest.mark.parametrize("section", [{"memory_gib": 0.2}, {"workers": 100}])
+def test_workers_with_too_little_memory_to_begin_are_refused_rather_than_waited_for(
+    section: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("infra.clusters.memory_bytes", lambda: 16 * GIB)
+    with pytest.raises(ConfigError, match=r"wanted at least 0\.5; raise cluster\.memory_gib or lower cluster\.workers"):
+        size(ClusterSection(**section))
 
 
 def test_without_a_gpu_cuda_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch):

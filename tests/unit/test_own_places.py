@@ -185,6 +185,17 @@ def test_a_file_in_a_bucket_is_looked_at_where_it_lies(bucket: Any, tmp_path: Pa
     assert "the bucket does not exist" in said("s3://nobody/x.parquet", target="y")
 
 
+def test_where_the_configuration_says_how_the_bucket_is_reached_it_is_looked_at_there(
+    bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pq.write_table(pa.table({"a": [n * 0.5 for n in range(300)], "y": [n % 2 for n in range(300)]}), tmp_path / "m")
+    bucket.upload_file(str(tmp_path / "m"), "own", "told.parquet")
+    endpoint = bucket.meta.endpoint_url
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    own = infer("s3://own/told.parquet", target="y", overrides={"storage.endpoint": endpoint})
+    assert own.config.storage.endpoint == endpoint
+
+
 def test_a_large_file_is_sampled_and_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("tasks.frames.heads.BYTES", 20_000)
     lines = [[n * 0.5, n % 7, "first" if n < 10_000 else "last"] for n in range(20_000)]

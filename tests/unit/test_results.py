@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from moto.server import ThreadedMotoServer
 
-from flows.results import Report, as_items
-from storage.errors import ConfigError
+from flows.results import Model, Report, as_items
+from storage.errors import ConfigError, NotFound
+from storage.refs import ArtifactRef
 from tasks.transforms.items import ItemError
 
 
@@ -48,3 +50,16 @@ def test_a_report_is_a_path_and_shows_itself(tmp_path: Path):
     assert isinstance(report, Path)
     assert report.exists()
     assert 'srcdoc="&lt;p title=&quot;x&quot;&gt;&amp;&lt;/p&gt;"' in report._repr_html_()
+
+
+def test_a_model_is_loaded_from_where_its_run_was_told_that_the_store_is(monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")  # nobody is there
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    model = Model(ArtifactRef("s3://nobody/x", "a" * 64), {"AWS_ENDPOINT_URL": f"http://{host}:{port}"})
+    with pytest.raises(NotFound, match="the bucket does not exist"):  # which only that server can know
+        model.predict([])
+    server.stop()

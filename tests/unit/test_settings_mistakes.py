@@ -1,12 +1,13 @@
 """A configuration that cannot be used: the mistake is named with its field, its value, what is wanted and the nearest right name."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fields import fields_of, with_passes
 
 from flows.presets import PRESETS
-from flows.settings import PipelineConfig, resolve
+from flows.settings import PipelineConfig, load_storage, resolve
 from storage.errors import ConfigError
 
 TABLE = {
@@ -169,3 +170,10 @@ def test_settings_that_fit_together_are_taken():
         },
     ):
         assert resolve(config=TABLE, overrides=overrides)
+
+
+def test_of_many_mistakes_in_a_files_storage_section_the_first_are_shown(tmp_path: Path):
+    (tmp_path / "c.yaml").write_text("storage: {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6}")
+    with pytest.raises(ConfigError) as caught:
+        load_storage(str(tmp_path / "c.yaml"))
+    assert len(str(caught.value).splitlines()) == 5

@@ -89,3 +89,22 @@ def test_afterwards_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch
         assert os.environ["AWS_SERVER_SIDE_ENCRYPTION"] == "AES256"
     assert os.environ["AWS_ENDPOINT_URL"] == "https://before"
     assert "AWS_SERVER_SIDE_ENCRYPTION" not in os.environ
+
+
+def test_what_one_run_was_told_stays_while_another_that_was_told_the_same_goes_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://outside")
+    told = {"AWS_ENDPOINT_URL": "https://within"}
+    first, second = surrounded(told), surrounded(told)
+    first.__enter__()
+    with second:
+        first.__exit__(None, None, None)
+        assert os.environ["AWS_ENDPOINT_URL"] == "https://within"
+    assert os.environ["AWS_ENDPOINT_URL"] == "https://outside"
+
+
+def test_two_runs_at_once_whose_stores_are_elsewhere_are_refused_rather_than_mixed():
+    with surrounded({"AWS_ENDPOINT_URL": "https://one"}):
+        for other in ({"AWS_ENDPOINT_URL": "https://two"}, {}):
+            with pytest.raises(ConfigError, match="one after the other"), surrounded(other):
+                pass
+        assert os.environ["AWS_ENDPOINT_URL"] == "https://one"
