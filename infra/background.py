@@ -77,16 +77,6 @@ def stop_all() -> int:
     return ended
 
 
-def stop(name: str) -> None:
-    """End one program, first politely, and what runs in its process group."""
-    process = _process(name)
-    if process:
-        _end([process])
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, 9)
-    (_folder() / f"{name}.json").unlink(missing_ok=True)
-
-
 def log_of(name: str) -> Path:
     """Where the program's output goes."""
     return _folder() / f"{name}.log"
