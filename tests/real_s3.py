@@ -13,6 +13,7 @@ from infra.s3_server.packages import server_folder, unpacked
 from storage.errors import ProcessFailed
 
 NOTE = "real S3 server"
+FOLDER = server_folder()  # before any test changes the environment that it depends on
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class RealS3:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephRgw]:
     """Ceph RGW for the session, started in two seconds; skips where it was not fetched."""
-    if not unpacked(server_folder()):
+    if not unpacked(FOLDER):
         pytest.skip("no real S3 server here; fetch one (60 MB, Debian): python -m infra.s3_server fetch")
-    server = CephRgw(server_folder(), tmp_path_factory.mktemp("rgw") / "run")
+    server = CephRgw(FOLDER, tmp_path_factory.mktemp("rgw") / "run")
     try:
         server.start()
     except ProcessFailed as error:
