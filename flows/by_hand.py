@@ -78,8 +78,8 @@ def _check_server(url: str) -> None:
         return  # it answers; whether it lets us in is Prefect's to find out
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}); start it, or unset PREFECT_API_URL to "
-            "run without one"
+            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}); start it (millrace up), or unset "
+            "PREFECT_API_URL to run without one"
         ) from error
 
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from tasks.inference.generation import Generation, Wish
 from tasks.service.limits import Limits
 from tasks.service.models import Served
+from tasks.service.prediction import unless_gone
 from tasks.service.refusals import JsonResponse, Refusal
 from tasks.service.wishes import Order
 
@@ -59,7 +60,7 @@ class Completions:
         head |= {"model": model.name, "system_fingerprint": f"version {model.number}"}
         if order.stream:
             return StreamingResponse(self._events(model, order, head, count), media_type="text/event-stream")
-        return await _unless_gone(self._whole(model, order, head, count), request)
+        return await unless_gone(self._whole(model, order, head, count), request)
 
     async def _whole(
         self, model: Served, order: Order, head: dict[str, Any], count: Callable[[int], None]
@@ -151,16 +152,3 @@ def _usage(ends: list[Piece], choices_each: int) -> dict[str, int]:
 
 def _event(data: dict[str, Any]) -> bytes:
     return b"data: " + orjson.dumps(data) + b"\n\n"
-
-
-async def _unless_gone(work: Any, request: Request) -> Response:
-    """The response, unless the client goes away: then the work is stopped."""
-    answer, watch = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
-    try:
-        await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientDisconnect
-        return answer.result()
-    finally:
-        answer.cancel()
-        watch.cancel()

@@ -1,13 +1,16 @@
 """One request's items → their predictions: validated before they meet other requests, then batched with them."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
 from tasks.service.models import Served
 from tasks.service.refusals import Refusal
 from tasks.transforms.items import ItemError
+
+T = TypeVar("T")
 
 
 async def predict_items(model: Served, items: list[Any], request: Request) -> list[Any]:
@@ -19,7 +22,7 @@ async def predict_items(model: Served, items: list[Any], request: Request) -> li
     answer = model.batcher.submit(columns, len(items))
     if not model.batcher.takes_long:
         return await answer
-    return await _unless_gone(answer, request)
+    return await unless_gone(answer, request)
 
 
 def parse_items(model: Served, items: list[Any]) -> dict[str, list[Any]]:
@@ -32,9 +35,9 @@ def parse_items(model: Served, items: list[Any]) -> dict[str, list[Any]]:
         raise Refusal(422, "input_data: found an item nested too deep; /openapi.json shows one as wanted") from None
 
 
-async def _unless_gone(answer: asyncio.Future[list[Any]], request: Request) -> list[Any]:
-    """The answer, unless the client goes away: then the batcher need not compute it."""
-    watch = asyncio.ensure_future(request.receive())
+async def unless_gone(work: Awaitable[T], request: Request) -> T:
+    """What the work gives, unless the client goes away: then it is stopped, as nobody waits for it."""
+    answer, watch = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
