@@ -9,13 +9,38 @@ import hashlib
 import importlib.metadata
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from storage.errors import ConfigError
 from storage.sources import Source, read_source, source_file
 
 PACKAGES = ("flows", "tasks", "storage", "infra")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The code that some functions reach. `definitions`: a digest for each part, by `module:name`; `digest`: of them all.
+
+    `libraries`: public versions by distribution. `obstacles`: what cannot be analysed, in words; where there is any, nothing may be cached.
+    """
+
+    digest: str
+    definitions: Mapping[str, str]
+    libraries: Mapping[str, str]
+    obstacles: tuple[str, ...] = ()
+
+
+def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
+    """What the functions `module:name` (or whole modules) reach together."""
+    modules = [entry.partition(":")[0] for entry in entries]
+    sources = {name: source for module in modules for name, source in reached(module, packages).items()}
+    listing = "".join(f"{name} {sources[name].digest}\n" for name in sorted(sources))
+    found = {name: version for module in modules for name, version in libraries(module, packages).items()}
+    return Reach(
+        hashlib.sha256(listing.encode()).hexdigest(), {name: source.digest for name, source in sources.items()}, found
+    )
 
 
 def fingerprint(module: str, packages: Sequence[str] = PACKAGES) -> str:
