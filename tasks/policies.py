@@ -22,13 +22,13 @@ from prefect.results import get_result_store
 from prefect.tasks import exponential_backoff
 
 from storage.errors import ConfigError, TransientError
-from storage.fingerprints import fingerprint, libraries
+from storage.fingerprints import reach
 from storage.keys import step_key
 from storage.locks import hold
 from storage.objects import open_store
 from storage.records import StepRecord, find_record, put_record
 from storage.refs import Ref
-from tasks.progress import current_run_id, reporter
+from tasks.progress import current_run_id, logging_to, reporter
 from tasks.sections import Section
 
 RETRIES = 3
@@ -43,13 +43,14 @@ class StepCache(CachePolicy):
     """The cache policy of one step. `valid` may refuse a hit that no longer holds (release: the alias has moved)."""
 
     step_name: str = ""
-    module: str = ""
+    function: str = ""  # "module:name"
     valid: Validity | None = None
 
     def key(self, inputs: Mapping[str, Any]) -> str:
         """The step's key: its name, the code it reaches, its libraries, its sections' fields, its inputs' digests."""
         fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        return step_key(self.step_name, fields, fingerprint(self.module), libraries(self.module))
+        code = reach(self.function)
+        return step_key(self.step_name, fields, code.digest, code.libraries)
 
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
@@ -75,7 +76,7 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
     """Make a cached, retried Prefect task of a function. Its parameters are sections, refs and plain values, and `storage`."""
 
     def decorate(function: Callable[..., Ref]) -> Task[..., Any]:
-        cache = StepCache(step_name=name, module=function.__module__, valid=valid)
+        cache = StepCache(step_name=name, function=f"{function.__module__}:{function.__name__}", valid=valid)
         signature = inspect.signature(function)
 
         @functools.wraps(function)
@@ -116,7 +117,8 @@ def _compute(cache: StepCache, key: str, function: Callable[..., Ref], inputs: M
     """Run the step and commit its result under the key that it had at the start."""
     token, started = _key_in_progress.set(key), time.perf_counter()
     try:
-        output = function(**inputs)
+        with logging_to(get_run_logger()):
+            output = function(**inputs)
     finally:
         _key_in_progress.reset(token)
     seconds = time.perf_counter() - started
