@@ -3,7 +3,7 @@
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,7 +52,7 @@ def _reason(text: str) -> list[str]:
     return textwrap.wrap(text, WIDTH, initial_indent=" " * STATE + "- ", subsequent_indent=" " * (STATE + 2))
 
 
-def runs_text(runs: list[Mapping[str, Any]]) -> str:
+def runs_text(runs: Sequence[Mapping[str, Any]]) -> str:
     """One line for each run."""
     if not runs:
         return "no run yet; make one with: millrace run digits\n"
@@ -101,7 +101,7 @@ def _size(value: float) -> str:
     return size(int(value))
 
 
-def why_text(run: Mapping[str, Any], steps: list[Mapping[str, Any]]) -> str:
+def why_text(run: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:
     """For each step: why it ran, or which run made what was found."""
     lines = [_run_line(run), ""]
     for step in steps:
