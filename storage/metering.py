@@ -119,6 +119,11 @@ def metered() -> Iterator[Meter]:
             _open.discard(meter)
 
 
+def is_metered() -> bool:
+    """Whether the work of this thread is being measured."""
+    return _meter.get() is not None
+
+
 def charge(cost: Mapping[str, Any]) -> None:
     """Count for the work of this thread what another process used for it."""
     if meter := _meter.get():

@@ -1,8 +1,10 @@
 """What a step costs: counted wherever the work is done, never for another step, and never a zero for what nobody measured."""
 
+import gzip
 import json
 import sys
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from storage.memory import high_water_bytes, resident_bytes
 from storage.metering import FIGURES, Cost, carried, charge, hold_gpu, metered
 from storage.objects import open_store
 from tasks.frames.gathering import spread
+from tasks.frames.streams import Entry, open_entry
 from tasks.sections import ClusterSection
 
 MB = 1_000_000
@@ -181,6 +184,23 @@ def test_what_dask_workers_use_counts_for_the_step_that_asked_them(tmp_path: Pat
     cost = cost_of(work)
     assert number(cost, "cpu_seconds") > number(alone.cost(), "cpu_seconds")
     assert number(cost, "peak_memory_bytes") > 50 * MB
+
+
+def test_of_sources_the_bytes_count_that_were_read_as_they_lie_there(tmp_path: Path):
+    text = b"a,b\n1,2\n" * 100_000
+    (tmp_path / "rows.csv").write_bytes(text)
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        archive.writestr("rows.csv", text)
+    for name, member in (("rows.csv", ""), ("rows.csv.gz", ""), ("rows.zip", "rows.csv")):
+        path = tmp_path / name
+        with metered() as meter, open_entry(Entry(str(path), member, name)) as stream:
+            assert stream.read() == text
+        assert 0.9 < number(meter.cost(), "bytes_in") / path.stat().st_size < 1.1, name
+    with metered() as meter, open_entry(Entry(str(tmp_path / "rows.csv"), "", "rows.csv")) as stream:
+        stream.seek(800_000)
+        stream.read(10)
+    assert number(meter.cost(), "bytes_in") < 100_000
 
 
 def test_without_a_meter_nothing_is_counted_and_nothing_fails():
