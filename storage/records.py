@@ -5,8 +5,9 @@ A record is believed only after its manifest was read and verified and every blo
 
 import json
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.blobs import Blob, check_digest, fetch_blob
@@ -21,7 +22,10 @@ _LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a requ
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in."""
+    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in.
+
+    `parts`: the blob that tells what its key is made of; `cost`: what it took, by name, None where it was not measured.
+    """
 
     key: str
     name: str
@@ -29,20 +33,41 @@ class StepRecord:
     seconds: float
     created: float
     run_id: str
+    parts: Blob | None = None
+    cost: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
-    """The latest attempt whose output is whole, and its record; None if the step must run.
+@dataclass(frozen=True)
+class Lookup:
+    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words."""
 
-    Sizes are always checked. Every blob is hashed too where the store is a folder on this machine, elsewhere (as it means to
-    fetch it) only with `verify`.
+    record: StepRecord | None = None
+    attempt: int = 0
+    damage: tuple[str, ...] = ()
+
+
+def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
+    """The latest attempt whose output is whole; no record where the step must run.
+
+    Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
-    verify = verify or store.local_path("steps") is not None
+    damage: list[str] = []
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
-        if record and is_whole(store, record.output.digest, verify):
-            return attempt, record
-    return None
+        if record is None:
+            damage.append(f"the record {record_key(key, attempt)} cannot be read")
+            continue
+        found = damage_of(store, record.output.digest, share)
+        if not found:
+            return Lookup(record, attempt, tuple(damage))
+        damage += found
+    return Lookup(damage=tuple(damage))
+
+
+def damage_of(store: ObjectStore, digest: str, share: float) -> tuple[str, ...]:
+    """What is wrong with an artifact, in words."""
+    whole = is_whole(store, digest, share >= 1 or store.local_path("steps") is not None)
+    return () if whole else (f"artifact {digest[:12]} is damaged or gone",)
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:
@@ -55,6 +80,8 @@ def put_record(store: ObjectStore, record: StepRecord) -> int:
             "seconds": record.seconds,
             "created": record.created,
             "run_id": record.run_id,
+            "parts": asdict(record.parts) if record.parts else None,
+            "cost": dict(record.cost),
             "writer": uuid.uuid4().hex,
         }
     )
@@ -119,4 +146,6 @@ def _parse(value: Any, key: str, url: str) -> StepRecord:
         seconds=float(value["seconds"]),
         created=float(value["created"]),
         run_id=str(value["run_id"]),
+        parts=Blob(**value["parts"]) if value.get("parts") else None,
+        cost=dict(value.get("cost") or {}),
     )
