@@ -5,23 +5,24 @@ A record is believed only after its manifest was read and verified and every blo
 
 import json
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from storage.blobs import Blob, check_digest, fetch_blob
-from storage.errors import CorruptArtifact, NotFound
-from storage.manifests import Manifest, canonical_json, read_manifest
+from storage.blobs import Blob, check_digest
+from storage.errors import NotFound
+from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.refs import Ref, ref_from_json, ref_to_json
-
-_PARALLEL = 16
-_LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a request for each
+from storage.wholeness import damage
 
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in."""
+    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in.
+
+    `parts`: the blob that tells what its key is made of; `cost`: what it took, by name, None where it was not measured.
+    """
 
     key: str
     name: str
@@ -29,20 +30,35 @@ class StepRecord:
     seconds: float
     created: float
     run_id: str
+    parts: Blob | None = None
+    cost: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
-    """The latest attempt whose output is whole, and its record; None if the step must run.
+@dataclass(frozen=True)
+class Lookup:
+    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words."""
 
-    Sizes are always checked. Every blob is hashed too where the store is a folder on this machine, elsewhere (as it means to
-    fetch it) only with `verify`.
+    record: StepRecord | None = None
+    attempt: int = 0
+    damage: tuple[str, ...] = ()
+
+
+def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
+    """The latest attempt whose output is whole; no record where the step must run.
+
+    Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
-    verify = verify or store.local_path("steps") is not None
+    found: list[str] = []
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
-        if record and is_whole(store, record.output.digest, verify):
-            return attempt, record
-    return None
+        if record is None:
+            found.append(f"the record {record_key(key, attempt)} cannot be read")
+            continue
+        wrong = damage(store, record.output.digest, share)
+        if not wrong:
+            return Lookup(record, attempt, tuple(found))
+        found += wrong
+    return Lookup(damage=tuple(found))
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:
@@ -55,6 +71,8 @@ def put_record(store: ObjectStore, record: StepRecord) -> int:
             "seconds": record.seconds,
             "created": record.created,
             "run_id": record.run_id,
+            "parts": asdict(record.parts) if record.parts else None,
+            "cost": dict(record.cost),
             "writer": uuid.uuid4().hex,
         }
     )
@@ -88,27 +106,6 @@ def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None
         return None
 
 
-def is_whole(store: ObjectStore, digest: str, verify: bool = False) -> bool:
-    """Whether the manifest of that digest verifies and its blobs are there in their sizes (`verify`: and hash right)."""
-    try:
-        manifest = read_manifest(store, digest)
-        if verify:
-            for blob in manifest.files.values():
-                fetch_blob(store, blob)
-    except (NotFound, CorruptArtifact):
-        return False
-    return all(size == blob.size for blob, size in _sizes(store, manifest))
-
-
-def _sizes(store: ObjectStore, manifest: Manifest) -> list[tuple[Blob, int | None]]:
-    blobs = list(manifest.files.values())
-    if len(blobs) >= _LISTING_PAYS:
-        listed = dict(store.list("blobs/"))
-        return [(blob, listed.get(blob.key)) for blob in blobs]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(zip(blobs, pool.map(lambda blob: store.size(blob.key), blobs), strict=True))
-
-
 def _parse(value: Any, key: str, url: str) -> StepRecord:
     if value["key"] != key:
         raise ValueError(f"found the record of step {value['key']}, expected {key}")
@@ -119,4 +116,6 @@ def _parse(value: Any, key: str, url: str) -> StepRecord:
         seconds=float(value["seconds"]),
         created=float(value["created"]),
         run_id=str(value["run_id"]),
+        parts=Blob(**value["parts"]) if value.get("parts") else None,
+        cost=dict(value.get("cost") or {}),
     )

@@ -15,16 +15,11 @@ from storage.objects import ObjectStore, open_store
 from storage.refs import ArtifactRef, DatasetRef, ReleaseRef, ScoresRef
 from storage.registry import open_registry
 from storage.root import scratch_folder
+from tasks.judgement import holds_alias
 from tasks.policies import step
 from tasks.progress import current_run_id, reporter
 from tasks.sections import ReleaseSection
 from tasks.stored import lay_out
-
-
-def holds_alias(inputs: Mapping[str, Any]) -> bool:
-    """Whether the log says that this artifact already holds the alias: only then is a recorded release still true."""
-    serving = open_registry(inputs["storage"]).alias(inputs["name"], inputs["release"].alias)
-    return serving is not None and serving.artifact == inputs["artifact"].digest
 
 
 @step("release", valid=holds_alias)

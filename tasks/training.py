@@ -9,7 +9,8 @@ from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
 from storage.refs import FeaturesRef, ModelRef
 from storage.root import work_folder
-from tasks.policies import key_in_progress, step
+from tasks.caching import key_in_progress
+from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import TrainSection
 from tasks.stored import collect, lay_out
