@@ -6,14 +6,13 @@
 import hashlib
 import os
 import re
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.objects import ObjectStore
-from storage.root import data_root
+from storage.root import data_root, scratch_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -95,18 +94,14 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     if _measured(path) == (blob.size, blob.digest):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            digest, size = hashlib.sha256(), 0
-            for chunk in store.chunks(blob.key):
-                digest.update(chunk)
-                size += file.write(chunk)
-            _check(store, blob, size, digest.hexdigest())
-            file.flush()
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with scratch_folder("fetch") as folder, (folder / "blob").open("wb") as file:
+        digest, size = hashlib.sha256(), 0
+        for chunk in store.chunks(blob.key):
+            digest.update(chunk)
+            size += file.write(chunk)
+        _check(store, blob, size, digest.hexdigest())
+        file.flush()
+        os.replace(file.name, path)
     return path
 
 
