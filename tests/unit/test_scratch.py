@@ -90,9 +90,15 @@ def test_what_a_killed_process_left_is_swept_but_for_work_that_goes_on(root: Pat
 
 
 def test_unfinished_work_is_kept_when_it_fails_and_swept_after_a_week_of_rest(root: Path):
-    with pytest.raises(ValueError, match="no good"), unfinished_folder("train-2") as folder:
-        (folder / "checkpoint").touch()
-        raise ValueError("no good")
+    folder = root / "work" / "unfinished" / "train-2"
+
+    def fail() -> None:
+        with unfinished_folder("train-2"):
+            (folder / "checkpoint").touch()
+            raise ValueError("no good")
+
+    with pytest.raises(ValueError, match="no good"):
+        fail()
     sweep()
     assert (folder / "checkpoint").exists()
     long_ago = time.time() - UNFINISHED_SECONDS - 60
