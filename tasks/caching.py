@@ -21,6 +21,7 @@ from storage.fingerprints import Reach, reach
 from storage.keys import step_key
 from storage.locks import hold
 from storage.manifests import canonical_json
+from storage.metering import metered
 from storage.objects import ObjectStore, open_store
 from storage.records import Lookup, StepRecord, find_record, put_record
 from storage.refs import Ref
@@ -106,7 +107,8 @@ class StepCache:
         """Run the step and commit its result under the key that it had at the start."""
         token, started = _key_in_progress.set(parts.key), time.perf_counter()
         try:
-            output = function(**inputs)
+            with metered() as meter:
+                output = function(**inputs)
         finally:
             _key_in_progress.reset(token)
         seconds = time.perf_counter() - started
@@ -115,7 +117,9 @@ class StepCache:
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
             )
         store, run_id = open_store(inputs["storage"]), current_run_id()
-        record = StepRecord(parts.key, self.name, output, seconds, time.time(), run_id, put_parts(store, parts))
+        record = StepRecord(
+            parts.key, self.name, output, seconds, time.time(), run_id, put_parts(store, parts), meter.cost()
+        )
         if not parts.reach.obstacles:
             put_record(store, record)
         _made[parts.key] = record
