@@ -79,6 +79,7 @@ class Run:
         started, cache = time.perf_counter(), step.cache
         parts = cache.parts(parameters)
         lookup = cache.look_up(parts, parameters)
+        self.journal.use(parts.reach.libraries)
         store = open_store(self.storage)
         why = () if lookup.record else why_missing(store, self._history, name, parts, lookup)
         self._report(name, {"event": "started"})
@@ -128,8 +129,9 @@ def running(
 
 @contextmanager
 def _kept(journal: Journal) -> Iterator[None]:
-    """However the run ends, its manifest says so."""
+    """However the run ends, its manifest says so, and what it was made with."""
     try:
+        journal.begin()
         yield
     except Exception as error:
         journal.close(FAILED, f"{type(error).__name__}: {error}")

@@ -9,11 +9,11 @@ from flows.journal import Journal, StepEntry
 from storage.blobs import read_blob
 from storage.manifests import read_manifest
 from storage.objects import open_store
-from storage.records import is_whole
 from storage.refs import DatasetRef, FeaturesRef
 from storage.registry import open_registry
 from storage.root import data_root, default_storage
 from storage.surroundings import told
+from storage.wholeness import damage
 from tasks.judgement import Judgement
 from tasks.recipes import UNCOMPRESSED
 from tasks.report.serving import request
@@ -93,7 +93,7 @@ def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[st
     store = open_store(storage)
     serving = open_registry(store.url).alias(name, alias)
     item, prompt = None, ""
-    if serving and is_whole(store, serving.release):
+    if serving and not damage(store, serving.release, 0):
         files = read_manifest(store, serving.release).files
         item = json.loads(read_blob(store, files["golden.json"]))["items"][0]
         fitted = json.loads(read_blob(store, files["transforms/transforms.json"]))

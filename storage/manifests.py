@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.blobs import Blob, check_digest, fetch_blob, put_blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
+from storage.metering import carried
 from storage.objects import ObjectStore
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -43,11 +44,13 @@ def manifest_key(digest: str) -> str:
 
 
 def put_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Store a manifest whose blobs are stored already; its digest. The same content gives the same digest everywhere."""
+    """Store a manifest whose blobs are stored already; its digest. The same content gives the same digest everywhere.
+
+    It is written also where it is there already: so it is young, and whole.
+    """
     content = to_bytes(manifest)
     digest = hashlib.sha256(content).hexdigest()
-    if store.size(manifest_key(digest)) != len(content):
-        store.put(manifest_key(digest), content)
+    store.put(manifest_key(digest), content)
     return digest
 
 
@@ -67,7 +70,7 @@ def read_manifest(store: ObjectStore, digest: str) -> Manifest:
 def put_blobs(store: ObjectStore, files: Mapping[str, Path | bytes]) -> dict[str, Blob]:
     """Store files by name, several at a time; each blob keeps its name's suffix."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        blobs = pool.map(lambda name: put_blob(store, files[name], PurePosixPath(name).suffix), files)
+        blobs = pool.map(carried(lambda name: put_blob(store, files[name], PurePosixPath(name).suffix)), files)
         return dict(zip(files, blobs, strict=True))
 
 
@@ -85,7 +88,7 @@ def fetch_files(store: ObjectStore, manifest: Manifest, names: Iterable[str] | N
                 f"file {name!r} is not in this {manifest.kind}; it holds {', '.join(sorted(manifest.files))}"
             )
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        paths = pool.map(lambda name: fetch_blob(store, manifest.files[name]), wanted)
+        paths = pool.map(carried(lambda name: fetch_blob(store, manifest.files[name])), wanted)
         return dict(zip(wanted, paths, strict=True))
 
 

@@ -6,18 +6,15 @@ A record is believed only after its manifest was read and verified and every blo
 import json
 import uuid
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from storage.blobs import Blob, check_digest, fetch_blob
-from storage.errors import CorruptArtifact, NotFound
-from storage.manifests import Manifest, canonical_json, read_manifest
+from storage.blobs import Blob, check_digest
+from storage.errors import NotFound
+from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.refs import Ref, ref_from_json, ref_to_json
-
-_PARALLEL = 16
-_LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a request for each
+from storage.wholeness import damage
 
 
 @dataclass(frozen=True)
@@ -51,23 +48,17 @@ def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
 
     Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
-    damage: list[str] = []
+    found: list[str] = []
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
         if record is None:
-            damage.append(f"the record {record_key(key, attempt)} cannot be read")
+            found.append(f"the record {record_key(key, attempt)} cannot be read")
             continue
-        found = damage_of(store, record.output.digest, share)
-        if not found:
-            return Lookup(record, attempt, tuple(damage))
-        damage += found
-    return Lookup(damage=tuple(damage))
-
-
-def damage_of(store: ObjectStore, digest: str, share: float) -> tuple[str, ...]:
-    """What is wrong with an artifact, in words."""
-    whole = is_whole(store, digest, share >= 1 or store.local_path("steps") is not None)
-    return () if whole else (f"artifact {digest[:12]} is damaged or gone",)
+        wrong = damage(store, record.output.digest, share)
+        if not wrong:
+            return Lookup(record, attempt, tuple(found))
+        found += wrong
+    return Lookup(damage=tuple(found))
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:
@@ -113,27 +104,6 @@ def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None
         return _parse(json.loads(store.get(record_key(key, attempt))), key, store.url)
     except (NotFound, ValueError, KeyError, TypeError):
         return None
-
-
-def is_whole(store: ObjectStore, digest: str, verify: bool = False) -> bool:
-    """Whether the manifest of that digest verifies and its blobs are there in their sizes (`verify`: and hash right)."""
-    try:
-        manifest = read_manifest(store, digest)
-        if verify:
-            for blob in manifest.files.values():
-                fetch_blob(store, blob)
-    except (NotFound, CorruptArtifact):
-        return False
-    return all(size == blob.size for blob, size in _sizes(store, manifest))
-
-
-def _sizes(store: ObjectStore, manifest: Manifest) -> list[tuple[Blob, int | None]]:
-    blobs = list(manifest.files.values())
-    if len(blobs) >= _LISTING_PAYS:
-        listed = dict(store.list("blobs/"))
-        return [(blob, listed.get(blob.key)) for blob in blobs]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(zip(blobs, pool.map(lambda blob: store.size(blob.key), blobs), strict=True))
 
 
 def _parse(value: Any, key: str, url: str) -> StepRecord:

@@ -6,9 +6,9 @@ from typing import Any
 
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
-from storage.records import is_whole
 from storage.refs import ArtifactRef, DatasetRef, LatencyRef, ScoresRef, TransformsRef
 from storage.registry import Version, open_registry
+from storage.wholeness import damage
 from tasks.scoring.decisions import Choice, Verdict
 
 ALREADY_CHAMPION = Verdict("promote", ("already the champion",), {})
@@ -85,7 +85,7 @@ DAMAGED = "its stored files are damaged or gone; roll back, or promote another v
 
 def _difference(store: ObjectStore, serving: Version, candidate: ArtifactRef, dataset: DatasetRef) -> str:
     """Why the model that serves cannot answer this data set's rows with the same classes; empty if it can."""
-    if not is_whole(store, serving.release) or not is_whole(store, serving.artifact):
+    if damage(store, serving.release, 0) or damage(store, serving.artifact, 0):
         return DAMAGED
     theirs, mine = (read_manifest(store, digest).meta for digest in (serving.artifact, candidate.digest))
     if theirs["task"] != mine["task"] or theirs.get("classes") != mine.get("classes"):

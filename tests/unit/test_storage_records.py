@@ -8,9 +8,10 @@ import pytest
 
 from storage.manifests import manifest_key, put_files, read_manifest
 from storage.objects import ObjectStore, open_store
-from storage.records import StepRecord, find_record, is_whole, next_attempt, put_record, record_key
+from storage.records import StepRecord, find_record, next_attempt, put_record, record_key
 from storage.refs import ModelRef
 from storage.verification import outputs
+from storage.wholeness import damage
 
 KEY = "5" * 64
 
@@ -101,10 +102,10 @@ def test_a_record_copied_to_another_key_makes_a_miss(store: ObjectStore, record:
 
 def test_an_output_of_many_files_is_checked_by_one_listing(store: ObjectStore):
     digest = put_files(store, "dataset", {f"rows/part-{n:05d}.bin": b"%d" % n for n in range(300)}, {})
-    assert is_whole(store, digest)
+    assert not damage(store, digest, 0)
     blob = read_manifest(store, digest).files["rows/part-00123.bin"]
     store.delete(blob.key)
-    assert not is_whole(store, digest)
+    assert damage(store, digest, 0)
 
 
 def test_two_outputs_of_one_key_are_both_remembered(store: ObjectStore, record: StepRecord):
