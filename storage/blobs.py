@@ -14,6 +14,7 @@ from pathlib import Path
 
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
 from storage.measuring import measured, saw_whole
+from storage.metering import charge
 from storage.objects import ObjectStore
 from storage.overwriting import overwrite
 from storage.root import data_root
@@ -98,12 +99,14 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
     if found is None:
         raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
     _check(store, blob, *found)
+    charge({"bytes_in": blob.size})
     return path
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     path = data_root() / "cache" / blob.key
     if measured(path) == (blob.size, blob.digest):
+        charge({"bytes_in": blob.size})
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

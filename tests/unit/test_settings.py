@@ -30,6 +30,7 @@ NEVER_IN_KEY = {
     "storage.ca_file",
     "storage.encryption",
     "storage.kms_key",
+    "storage.verify_share",
     "cluster.address",
     "cluster.workers",
     "cluster.memory_gib",
@@ -180,6 +181,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.ca_file": "ca.pem",
         "storage.encryption": "sse-kms",
         "storage.kms_key": "mine",
+        "storage.verify_share": 0.5,
         "cluster.address": "cuda",
         "release.approval.ask": True,
         **dict.fromkeys(
