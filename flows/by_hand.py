@@ -17,7 +17,7 @@ from flows.local_prefect import api_url
 from flows.settings import PipelineConfig
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
-from storage.fingerprints import fingerprint
+from storage.fingerprints import reach
 from storage.objects import open_store
 from storage.registry import open_registry
 from storage.root import default_storage, keep_inside
@@ -66,7 +66,7 @@ def _look_ahead(config: dict[str, Any]) -> None:
     storage = open_store(config["storage"]["url"] or default_storage()).url
     open_registry(storage).entries(config["name"])
     for step in STEPS:
-        fingerprint(step.function.partition(":")[0])
+        reach(step.function)
 
 
 def _check_server(url: str) -> None:

@@ -44,10 +44,7 @@ def entry(
     """The entry of a step whose output `record` names; without one it failed."""
     if record is None:
         return StepEntry(name, step, FAILED, round(seconds, 3), key, why=why)
-    cost = {"wall_seconds": record.seconds, **record.cost}
-    return StepEntry(
-        name, step, state, round(seconds, 3), key, record.output.digest, why, made_by=record.run_id, cost=cost
-    )
+    return StepEntry(name, step, state, round(seconds, 3), key, record.output.digest, why, record.run_id, record.cost)
 
 
 @dataclass

@@ -4,7 +4,7 @@ A step's key covers the code and the libraries of the process that asks for the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ from uuid import uuid4
 from distributed import Client
 
 from storage.errors import ConfigError, MillraceError
-from storage.fingerprints import fingerprint, libraries
+from storage.fingerprints import reach
 from storage.objects import ObjectStore, open_store
 
 DASK = ("python", "dask", "distributed")
@@ -47,14 +47,19 @@ def check_agreement(client: Client, work: Work) -> None:
         found: Any = client.run(outfit, work, marker, on_error="return")
     finally:
         store.delete(marker)
-    ours = Outfit(fingerprint(work.code), libraries(work.code))
+    ours = _outfit(work)
     for worker, theirs in sorted(found.items()):
         _compare(worker, theirs, ours, store)
 
 
 def outfit(work: Work, marker: str) -> Outfit:
     """What the process has that this runs in. `marker`: a key that is in the store."""
-    return Outfit(fingerprint(work.code), libraries(work.code), _store_fault(work.store, marker))
+    return replace(_outfit(work), store_fault=_store_fault(work.store, marker))
+
+
+def _outfit(work: Work) -> Outfit:
+    code = reach(work.code)
+    return Outfit(code.digest, code.libraries)
 
 
 def _store_fault(url: str, marker: str) -> str:

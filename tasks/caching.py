@@ -105,20 +105,27 @@ class StepCache:
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
-        token, started = _key_in_progress.set(parts.key), time.perf_counter()
+        token = _key_in_progress.set(parts.key)
         try:
             with metered() as meter:
                 output = function(**inputs)
         finally:
             _key_in_progress.reset(token)
-        seconds = time.perf_counter() - started
         if self.parts(inputs).key != parts.key:
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
             )
         store, run_id = open_store(inputs["storage"]), current_run_id()
+        cost = meter.cost()
         record = StepRecord(
-            parts.key, self.name, output, seconds, time.time(), run_id, put_parts(store, parts), meter.cost()
+            key=parts.key,
+            name=self.name,
+            output=output,
+            seconds=cost["wall_seconds"] or 0.0,
+            created=time.time(),
+            run_id=run_id,
+            parts=put_parts(store, parts),
+            cost=cost,
         )
         if not parts.reach.obstacles:
             put_record(store, record)

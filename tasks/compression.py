@@ -3,8 +3,6 @@
 import json
 import sys
 
-from prefect.logging import get_run_logger
-
 from infra.launcher import launch
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
@@ -14,8 +12,6 @@ from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import Recipe, TrainSection
 from tasks.stored import collect, lay_out, read_files
-
-REACHES = ("tasks.nn.compressor",)
 
 
 @step("compress")
@@ -42,7 +38,7 @@ def compress(
         }
         job_file = folder / "job.json"
         job_file.write_text(json.dumps(job))
-        report = reporter(f"compress {recipe.name}", get_run_logger())
+        report = reporter(f"compress {recipe.name}")
         argv = [sys.executable, "-m", "tasks.nn.compressor", str(job_file)]
         launch(argv, on_line=report, log=folder / "compress.log", threads=train.threads)
         facts = json.loads((folder / "output" / "facts.json").read_bytes())

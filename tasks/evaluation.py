@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from prefect.logging import get_run_logger
 
 from storage.manifests import fetch_files, put_files, read_manifest
 from storage.objects import ObjectStore, open_store
@@ -70,7 +69,7 @@ def measure(
     """Latencies of the artifacts beside the fp32 baseline, interleaved, at batch 1 and 32, on this `processor`."""
     from tasks.inference.latency import measure as measure_latency
 
-    store, report = open_store(storage), reporter("measure", get_run_logger())
+    store, report = open_store(storage), reporter("measure")
     arrays = fetch_files(store, read_manifest(store, features.digest), ["validation/x.npy"])
     models = {name: _onnx(store, artifact) for name, artifact in artifacts.items()}
     report({"event": "start", "candidates": len(models)})

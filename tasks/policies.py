@@ -22,7 +22,7 @@ from prefect.tasks import exponential_backoff
 from storage.errors import TransientError
 from storage.refs import Ref
 from tasks.caching import StepCache, Validity
-from tasks.progress import reporter
+from tasks.progress import logging_to, reporter
 
 RETRIES = 3
 UNNAMED = StepCache("", "")  # what a policy has before it is given its step: Prefect wants a default for every field
@@ -58,9 +58,9 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Ref:
-            report = reporter(name, get_run_logger())
-            waiting = functools.partial(report, {"event": "waiting for another run at this very step"})
-            return cache.result(function, signature.bind(*args, **kwargs).arguments, waiting)
+            with logging_to(get_run_logger()):
+                waiting = functools.partial(reporter(name), {"event": "waiting for another run at this very step"})
+                return cache.result(function, signature.bind(*args, **kwargs).arguments, waiting)
 
         return task(
             name=name,

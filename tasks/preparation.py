@@ -5,8 +5,6 @@ What is heavy (pandas, Dask) is imported where it is needed, so that a run that 
 
 from typing import Any
 
-from prefect.logging import get_run_logger
-
 from storage.errors import SchemaError
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
@@ -26,7 +24,7 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
     from infra.clusters import open_cluster
     from tasks.frames.prepare import prepare_dataset
 
-    report = reporter("prepare", get_run_logger())
+    report = reporter("prepare")
     work = Work(code="tasks.frames.prepare", store=storage)
     digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, work), report)
     if source_identity(data) != identity:

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from prefect.logging import get_run_logger
-
 from infra.launcher import launch
 from storage.blobs import read_blob
 from storage.manifests import Manifest, put_blobs, put_manifest, read_manifest
@@ -22,8 +20,6 @@ from tasks.policies import step
 from tasks.progress import current_run_id, reporter
 from tasks.sections import ReleaseSection
 from tasks.stored import lay_out
-
-REACHES = ("tasks.inference.parity", "tasks.service.__main__")
 
 
 @step("release", valid=holds_alias)
@@ -43,7 +39,7 @@ def release(
     from tasks.service.smoke import smoke_test
 
     store, registry = open_store(storage), open_registry(storage)
-    report = reporter("release", get_run_logger())
+    report = reporter("release")
     manifest = read_manifest(store, artifact.digest)
     golden = _golden(store, manifest, dataset, release.golden_rows)
     _check_parity(store, manifest, golden, release.tolerance)

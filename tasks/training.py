@@ -4,8 +4,6 @@ import json
 import shutil
 import sys
 
-from prefect.logging import get_run_logger
-
 from infra.launcher import launch
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
@@ -16,8 +14,6 @@ from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import TrainSection
 from tasks.stored import collect, lay_out
-
-REACHES = ("tasks.nn.trainer", "tasks.estimators.trainer")
 
 
 @step("train")
@@ -35,7 +31,7 @@ def train(train: TrainSection, device: str, features: FeaturesRef, storage: str)
     job_file = folder / "job.json"
     job_file.write_text(json.dumps(job))
     program = "tasks.estimators.trainer" if train.family == "sklearn" else "tasks.nn.trainer"
-    report = reporter("train", get_run_logger())
+    report = reporter("train")
     launch(
         [sys.executable, "-m", program, str(job_file)], on_line=report, log=folder / "train.log", threads=train.threads
     )

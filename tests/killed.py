@@ -199,7 +199,7 @@ def left_over(run: Run) -> list[str]:
     """Temporary files in the data root and half-written objects in the store."""
     root = run.home / ".millrace"
     files = [path for path in (root / "work").rglob("*") if path.is_file() or path.is_socket()]
-    files += [path for path in (root / "store").rglob("*#*")]
+    files += list((root / "store").rglob("*#*"))
     files += [path for path in root.rglob("tmp*") if path.is_file()]
     return sorted({str(path.relative_to(root)) for path in files})
 
