@@ -1,5 +1,6 @@
 """What a run remembers of its steps, kept in the store as the run's manifest: which ran and why, which was found, and who made it."""
 
+import platform
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -7,11 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.settings import PipelineConfig
+from infra.machine import processor
 from storage.errors import MillraceError
 from storage.objects import open_store
 from storage.records import StepRecord
 from storage.root import default_storage
 from storage.runs import new_run_id, put_run
+from storage.snapshots import take_snapshot
 
 COMPUTED, CACHED, FAILED = "computed", "cached", "failed"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
@@ -41,15 +44,16 @@ def entry(
     """The entry of a step whose output `record` names; without one it failed."""
     if record is None:
         return StepEntry(name, step, FAILED, round(seconds, 3), key, why=why)
-    cost = {"wall_seconds": record.seconds, **record.cost}
-    return StepEntry(
-        name, step, state, round(seconds, 3), key, record.output.digest, why, made_by=record.run_id, cost=cost
-    )
+    return StepEntry(name, step, state, round(seconds, 3), key, record.output.digest, why, record.run_id, record.cost)
 
 
 @dataclass
 class Journal:
-    """One run, from its start. `flow`: the one that was started; `steps`: by name, in the order in which they ended."""
+    """One run, from its start. `flow`: the one that was started; `steps`: by name, in the order in which they ended.
+
+    `source`: the blob of the code that it runs; `environment`: `python`, `platform`, `processor`, and `libraries`, those that its steps
+    reach, by version.
+    """
 
     flow: str
     config: PipelineConfig
@@ -58,11 +62,27 @@ class Journal:
     steps: dict[str, StepEntry] = field(default_factory=dict)
     summary: Mapping[str, Any] | None = None
     report: Mapping[str, Any] | None = None
+    source: Mapping[str, Any] | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
 
     @property
     def storage(self) -> str:
         """The URL of the store that this run reads and writes."""
         return open_store(self.config.storage.url or default_storage()).url
+
+    def begin(self) -> None:
+        """Keep what this run is made with: its source, stored where it is not yet, and what it runs on."""
+        self.source = asdict(take_snapshot(open_store(self.storage)))
+        self.environment = {
+            "python": platform.python_version(),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "processor": processor(),
+            "libraries": {},
+        }
+
+    def use(self, libraries: Mapping[str, str]) -> None:
+        """Remember the libraries that a step reaches, by version."""
+        self.environment.setdefault("libraries", {}).update(libraries)
 
     def enter(self, entry: StepEntry) -> None:
         """Remember a step; what was computed is in the store's manifest at once."""
@@ -90,6 +110,8 @@ class Journal:
             "started": self.started,
             "finished": None if status == RUNNING else time.time(),
             "config": self.config.model_dump(mode="json"),
+            "source": self.source,
+            "environment": self.environment,
             "steps": [asdict(entry) for entry in self.steps.values()],
             "summary": self.summary,
             "report": self.report,

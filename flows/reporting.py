@@ -65,6 +65,7 @@ def recalled(storage: str, run: Mapping[str, Any]) -> tuple[Journal, Judgement]:
     config = PipelineConfig.model_validate(run["config"])
     config = config.model_copy(update={"storage": config.storage.model_copy(update={"url": storage})})
     journal = Journal(run["flow"], config, run["run_id"], run["started"], steps, run["summary"], run["report"])
+    journal.source, journal.environment = run.get("source"), run.get("environment") or {}
     return journal, _judgement(storage, journal)
 
 
@@ -110,7 +111,8 @@ def view(journal: Journal, judgement: Judgement) -> View:
 
 
 def _lineage(entry: StepEntry) -> dict[str, Any]:
-    return {"step": entry.name, **{name: getattr(entry, name) for name in ("key", "output", "state", "seconds", "why")}}
+    shown = ("key", "output", "state", "seconds", "why", "cost")
+    return {"step": entry.name, **{name: getattr(entry, name) for name in shown}}
 
 
 def _candidate(judgement: Judgement, name: str) -> dict[str, Any]:

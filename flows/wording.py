@@ -3,16 +3,17 @@
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from flows.journal import CACHED
 from flows.planning import DEPENDS, HIT, MISS, Plan, Planned
+from tasks.report.costs import HEADINGS, cost_cells, saved, total_cells
 from tasks.report.formats import duration
 
 WIDTH = 96
-STATE, NAME = 9, 28
+STATE, NAME, COST = 9, 28, 9
 UNMEASURED = "–"
 
 
@@ -75,30 +76,17 @@ def _outcome(run: Mapping[str, Any]) -> str:
 def show_text(run: Mapping[str, Any]) -> str:
     """What a run did, step by step, with what it cost."""
     lines = [_run_line(run), *([f"  {run['error']}"] if run["error"] else []), ""]
-    lines.append(f"{'':<{NAME}} {'':<9}{'wall':>9}{'CPU':>9}{'memory':>9}{'in':>9}{'out':>9}{'GPU':>9}")
+    lines.append(f"{'':<{NAME}} {'':<{STATE}}{_columns(HEADINGS)}")
     for step in run["steps"]:
-        lines.append(f"{step['name']:<{NAME}} {step['state']:<9}{_cost(step['cost'])}")
-    saved = [step["cost"].get("wall_seconds") for step in run["steps"] if step["state"] == CACHED]
-    known = [seconds for seconds in saved if seconds is not None]
-    if known:
-        lines += ["", f"{len(saved)} hits saved {duration(sum(known))} of computing"]
+        lines.append(f"{step['name']:<{NAME}} {step['state']:<{STATE}}{_columns(cost_cells(step).values())}")
+    lines.append(f"{'together':<{NAME}} {'':<{STATE}}{_columns(total_cells(run['steps']).values())}")
+    if found := saved(run["steps"]):
+        lines += ["", found]
     return "\n".join(lines) + "\n"
 
 
-def _cost(cost: Mapping[str, float | None]) -> str:
-    seconds = [_shown(cost.get(name), duration) for name in ("wall_seconds", "cpu_seconds")]
-    sizes = [_shown(cost.get(name), _size) for name in ("peak_memory_bytes", "bytes_in", "bytes_out")]
-    return "".join(f"{text:>9}" for text in (*seconds, *sizes, _shown(cost.get("gpu_seconds"), duration)))
-
-
-def _shown(value: float | None, form: Any) -> str:
-    return UNMEASURED if value is None else form(value)
-
-
-def _size(value: float) -> str:
-    from tasks.report.formats import size
-
-    return size(int(value))
+def _columns(cells: Iterable[str]) -> str:
+    return "".join(f"{cell:>{COST}}" for cell in cells)
 
 
 def why_text(run: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.fingerprints import PACKAGES
 from storage.objects import ObjectStore
 from storage.root import data_root
-from storage.sources import source_file
+from storage.sources import Places
 
 SUFFIX = ".tar.zst"
 USERS = "user"  # the folder of users' own modules
@@ -106,12 +106,12 @@ def _project_files() -> Iterator[tuple[str, Path]]:
 
 
 def _source(module: str) -> Path:
-    path = source_file(module)
-    if path is None:
+    place = Places().find(module)
+    if place is None:
         raise ConfigError(
             f"package {module!r} has no source that could be kept with the run; install Millrace from a wheel or a checkout"
         )
-    return path
+    return Path(place.path)
 
 
 def _pack(files: Mapping[str, Path]) -> bytes:

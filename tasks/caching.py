@@ -19,8 +19,10 @@ from storage.blobs import Blob, put_blob, read_blob
 from storage.errors import ConfigError
 from storage.fingerprints import Reach, reach
 from storage.keys import step_key
+from storage.leases import hold_lease
 from storage.locks import hold
 from storage.manifests import canonical_json
+from storage.metering import metered
 from storage.objects import ObjectStore, open_store
 from storage.records import Lookup, StepRecord, find_record, put_record
 from storage.refs import Ref
@@ -98,24 +100,36 @@ class StepCache:
     def result(self, function: Callable[..., Ref], inputs: Mapping[str, Any], waiting: Callable[[], None]) -> Ref:
         """The step's output: found, or else computed and committed. `waiting` hears where another run is at this very step."""
         parts = self.parts(inputs)
-        with hold(parts.key, waiting), _unasked():  # another run may just have made it: then its result is ours
+        store = open_store(inputs["storage"])
+        with hold(parts.key, waiting), hold_lease(store, f"step-{parts.key}", waiting), _unasked():
+            # another run, here or on another machine, may just have made it: then its result is ours
             record = self.look_up(parts, inputs).record
             return record.output if record else self._compute(parts, function, inputs)
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
-        token, started = _key_in_progress.set(parts.key), time.perf_counter()
+        token = _key_in_progress.set(parts.key)
         try:
-            output = function(**inputs)
+            with metered() as meter:
+                output = function(**inputs)
         finally:
             _key_in_progress.reset(token)
-        seconds = time.perf_counter() - started
         if self.parts(inputs).key != parts.key:
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
             )
         store, run_id = open_store(inputs["storage"]), current_run_id()
-        record = StepRecord(parts.key, self.name, output, seconds, time.time(), run_id, put_parts(store, parts))
+        cost = meter.cost()
+        record = StepRecord(
+            key=parts.key,
+            name=self.name,
+            output=output,
+            seconds=cost["wall_seconds"] or 0.0,
+            created=time.time(),
+            run_id=run_id,
+            parts=put_parts(store, parts),
+            cost=cost,
+        )
         if not parts.reach.obstacles:
             put_record(store, record)
         _made[parts.key] = record

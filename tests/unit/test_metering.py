@@ -18,6 +18,8 @@ from storage.manifests import fetch_files, put_files, read_manifest
 from storage.memory import high_water_bytes, resident_bytes
 from storage.metering import FIGURES, Cost, carried, charge, hold_gpu, metered
 from storage.objects import open_store
+from storage.refs import ModelRef
+from tasks.caching import StepCache
 from tasks.frames.gathering import spread
 from tasks.frames.streams import Entry, open_entry
 from tasks.sections import ClusterSection
@@ -207,3 +209,20 @@ def test_without_a_meter_nothing_is_counted_and_nothing_fails():
     charge({"bytes_in": 5})
     hold_gpu()
     assert carried(len) is len
+
+
+def test_a_steps_record_keeps_what_the_step_cost(tmp_path: Path):
+    """Whoever finds the record later knows what its hit has saved."""
+    storage = open_store(str(tmp_path / "store")).url
+
+    def made(value: int, storage: str) -> ModelRef:
+        burn()
+        return ModelRef(storage, put_files(open_store(storage), "model", {"answer": b"%d" % value}, {}))
+
+    cache, inputs = StepCache("made", "tasks.jobs:emit"), {"value": 7, "storage": storage}
+    cache.result(made, inputs, waiting=lambda: None)
+    record = cache.look_up(cache.parts(inputs), inputs).record
+    assert record is not None
+    assert tuple(record.cost) == tuple(sorted(FIGURES))
+    assert number(dict(record.cost), "cpu_seconds") > 0.5
+    assert number(dict(record.cost), "bytes_out") > 0
