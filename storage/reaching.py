@@ -110,19 +110,21 @@ class Code:
 
     def _from(self, node: Node) -> _Edges:
         if node not in self._edges:
-            edges = self._edges[node] = _Edges()
-            module, name = node
-            summary = self._modules.summary(module)
-            if summary is None:
-                return edges
-            if name == ALL:
-                self._whole(module, summary, edges)
-            elif name == IMPORT:
-                self._loading(module, summary, edges)
-            if name in summary.parts:
-                self._part(module, summary.parts[name], edges)
-            edges.nodes[(module, IMPORT)] = None
+            self._edges[node] = self._edges_of(*node)
         return self._edges[node]
+
+    def _edges_of(self, module: str, name: str) -> _Edges:
+        edges, summary = _Edges(), self._modules.summary(module)
+        if summary is None:
+            return edges
+        if name == ALL:
+            self._whole(module, summary, edges)
+        elif name == IMPORT:
+            self._loading(module, summary, edges)
+        if name in summary.parts:
+            self._part(module, summary.parts[name], edges)
+        edges.nodes[(module, IMPORT)] = None
+        return edges
 
     def _part(self, module: str, part: Part, edges: _Edges) -> None:
         edges.obstacles |= set(part.obstacles)

@@ -10,6 +10,7 @@ from fields import fields_of, models_in, with_passes
 from flows.presets import PRESETS, preset_config
 from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
 from storage.errors import ConfigError
+from storage.keys import encode
 from tasks.sections import Section
 from tasks.sections.train import FamilyName
 
@@ -221,6 +222,15 @@ def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
 )
 def test_a_setting_that_decides_the_result_changes_the_key(field: str, value: Any):
     assert resolve("digits", None, {field: value}).key_fields() != preset_config("digits").key_fields()
+
+
+def test_a_configuration_has_the_same_key_after_a_journey_as_json():
+    """A whole number for a fraction is another value in a key: a plan reads a file, its run is handed JSON."""
+    config = PipelineConfig.model_validate(
+        {"name": "mine", "data": {"kind": "audio", "sources": [{"url": "a"}]}, "train": {"family": "cnn"}}
+    )
+    again = PipelineConfig.model_validate(config.model_dump(mode="json"))
+    assert encode(again.key_fields()) == encode(config.key_fields())
 
 
 def test_every_field_of_every_section_says_what_it_means():
