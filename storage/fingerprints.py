@@ -5,6 +5,7 @@ inside functions, through re-exports and texts that name a module; with what the
 Comments, layout, docstrings and what is not reached do not count. A user's own modules count like ours, libraries by their public version.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Reach:
     modules: tuple[str, ...] = ()
 
 
+_one_at_a_time = threading.Lock()  # steps run side by side; what one has begun to work out is no answer for another
 _codes: dict[tuple[frozenset[str], frozenset[str]], Code] = {}
 
 
@@ -44,8 +46,9 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     users = {top(entry.partition(":")[0]) for entry in entries} - set(packages)
     if users:
         include_current_folder()
-    found = _code(frozenset(packages), frozenset(users)).walk(entries)
-    remember()
+    with _one_at_a_time:
+        found = _code(frozenset(packages), frozenset(users)).walk(entries)
+        remember()
     definitions = dict(sorted(found.definitions.items()))
     return Reach(
         digest_of(definitions),
