@@ -9,8 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import IO
 
 from infra import tether, warden
 
@@ -18,14 +19,18 @@ GRACE_SECONDS = 8.0
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
+def run_in_foreground(
+    argv: Sequence[str], given: bytes, environment: Mapping[str, str] | None = None, output: IO[bytes] | None = None
+) -> int:
     """Run `argv` with `given` on its standard input; its exit code, or 130 where Ctrl-C, SIGTERM or the terminal's end (SIGHUP) ended it.
+
+    `environment`: the whole of it, where it is not this process's; `output`: where its standard output goes instead of ours.
 
     The first signal asks it to stop and gives it eight seconds; a second one, or their end, kills it and all it started.
     """
     tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv]
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    process = subprocess.Popen(tied, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+    variables = {**(os.environ if environment is None else environment), "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen(tied, stdin=subprocess.PIPE, stdout=output, env=variables, start_new_session=True)
     watch = _watch(process.pid)
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -13,6 +13,7 @@ from storage.blobs import Blob, check_digest, fetch_blob, put_blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
 from storage.metering import carried
 from storage.objects import ObjectStore
+from storage.overwriting import overwrite
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _KIND = re.compile(r"[a-z][a-z-]{0,31}")
@@ -50,7 +51,7 @@ def put_manifest(store: ObjectStore, manifest: Manifest) -> str:
     """
     content = to_bytes(manifest)
     digest = hashlib.sha256(content).hexdigest()
-    store.put(manifest_key(digest), content)
+    overwrite(store, manifest_key(digest), content)
     return digest
 
 

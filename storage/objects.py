@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -70,7 +71,9 @@ class ObjectStore:
             create = partial(obstore.put, mode="create", use_multipart=False)
             insisted(self.url, _checked(key), lambda: create(self._engine, key, data))
         except AlreadyExistsError:
-            return self.get(key) == data
+            with suppress(NotFound):  # somebody else's, gone again
+                return self.get(key) == data
+            return False
         charge({"bytes_out": len(data)})
         if lasting:
             self._settle(key)

@@ -19,6 +19,7 @@ from storage.blobs import Blob, put_blob, read_blob
 from storage.errors import ConfigError
 from storage.fingerprints import Reach, reach
 from storage.keys import step_key
+from storage.leases import hold_lease
 from storage.locks import hold
 from storage.manifests import canonical_json
 from storage.metering import metered
@@ -99,7 +100,9 @@ class StepCache:
     def result(self, function: Callable[..., Ref], inputs: Mapping[str, Any], waiting: Callable[[], None]) -> Ref:
         """The step's output: found, or else computed and committed. `waiting` hears where another run is at this very step."""
         parts = self.parts(inputs)
-        with hold(parts.key, waiting), _unasked():  # another run may just have made it: then its result is ours
+        store = open_store(inputs["storage"])
+        with hold(parts.key, waiting), hold_lease(store, f"step-{parts.key}", waiting), _unasked():
+            # another run, here or on another machine, may just have made it: then its result is ours
             record = self.look_up(parts, inputs).record
             return record.output if record else self._compute(parts, function, inputs)
 
