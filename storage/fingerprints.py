@@ -33,7 +33,7 @@ class Reach:
     modules: tuple[str, ...] = ()
 
 
-_one_at_a_time = threading.Lock()  # what is worked out is shared: no thread may see half of it
+_one_at_a_time = threading.Lock()  # steps run side by side; what one has begun to work out is no answer for another
 _codes: dict[tuple[frozenset[str], frozenset[str]], Code] = {}
 
 

@@ -1,5 +1,6 @@
 """The walk from definition to definition, over the summaries of the modules as they are at one moment."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -77,12 +78,13 @@ class Code:
             start.obstacles.add(WITHOUT_SOURCE.format(module))
             return
         if summary is None:
+            where = "" if top(module) in self._packages else f" in {os.getcwd()} or on PYTHONPATH"
             raise ConfigError(
-                f"module {module!r} has no Python source that can be found; correct the name, or PYTHONPATH"
+                f"{entry}: module {module!r} has no Python source that can be found{where}; correct the name"
             )
         if name and not self._member(module, [name], start):
             if not summary.stars and IMPORT not in summary.parts:
-                raise ConfigError(f"module {module!r} has no {name!r}; correct the name")
+                raise ConfigError(f"{entry}: module {module!r} has no {name!r}; correct the name")
             start.obstacles.add(
                 f"{module}: {name!r} is made while the module is loaded, and cannot be found by reading; define it there"
             )
