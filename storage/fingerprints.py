@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from storage.bindings import top
 from storage.installed import versions
 from storage.reaching import Code
-from storage.sources import remember
+from storage.sources import include_current_folder, remember
 from storage.summaries import digest_of
 
 PACKAGES = ("flows", "tasks", "storage", "infra")
@@ -40,10 +40,13 @@ _codes: dict[tuple[frozenset[str], frozenset[str]], Code] = {}
 def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     """What the functions `module:name` (or whole modules) reach together. ConfigError if one of them has no source, or is no Python.
 
-    Modules of `packages`, of the entries' own packages, and all that are found outside the folders of installed libraries are followed.
+    Modules of `packages`, of the entries' own packages, and all that are found outside the folders of installed libraries are followed;
+    entries of a user's are looked for in the current folder, too.
     """
     users = {top(entry.partition(":")[0]) for entry in entries} - set(packages)
     with _one_at_a_time:
+        if users:
+            include_current_folder()
         found = _code(frozenset(packages), frozenset(users)).walk(entries)
         remember()
     definitions = dict(sorted(found.definitions.items()))
