@@ -19,6 +19,7 @@ from storage.snapshots import take_snapshot, users_files
 
 COMPUTED, CACHED, FAILED = "computed", "cached", "failed"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+LOST = "lost"  # said of a run that was killed: it could not say so itself
 
 
 @dataclass(frozen=True)

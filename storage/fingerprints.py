@@ -44,9 +44,9 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     entries of a user's are looked for in the current folder, too.
     """
     users = {top(entry.partition(":")[0]) for entry in entries} - set(packages)
+    if users:
+        include_current_folder()
     with _one_at_a_time:
-        if users:
-            include_current_folder()
         found = _code(frozenset(packages), frozenset(users)).walk(entries)
         remember()
     definitions = dict(sorted(found.definitions.items()))

@@ -62,7 +62,7 @@ class Trust:
 
 
 trust: contextvars.ContextVar[Trust] = contextvars.ContextVar("trust", default=Trust())  # noqa: B039  it is frozen
-_key_in_progress: contextvars.ContextVar[str] = contextvars.ContextVar("key_in_progress", default="")
+_in_progress: contextvars.ContextVar[Parts] = contextvars.ContextVar("in_progress")
 _asked: contextvars.ContextVar[tuple[Parts, Lookup] | None] = contextvars.ContextVar("asked", default=None)
 
 
@@ -109,12 +109,12 @@ class StepCache:
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
-        token = _key_in_progress.set(parts.key)
+        token = _in_progress.set(parts)
         try:
             with metered() as meter:
                 output = function(**inputs)
         finally:
-            _key_in_progress.reset(token)
+            _in_progress.reset(token)
         if self.parts(inputs).key != parts.key:
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
@@ -171,9 +171,9 @@ def read_parts(store: ObjectStore, blob: Blob) -> dict[str, Any]:
     return json.loads(zstandard.decompress(read_blob(store, blob)))
 
 
-def key_in_progress() -> str:
-    """The key of the step that this thread computes: a name for its work in progress."""
-    return _key_in_progress.get()
+def parts_in_progress() -> Parts:
+    """What the key of the step that this thread computes is made of."""
+    return _in_progress.get()
 
 
 def _identity(value: Any) -> Any:

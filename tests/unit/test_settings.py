@@ -249,8 +249,8 @@ def test_every_section_is_frozen_and_refuses_unknown_fields():
         assert (section.model_config.get("frozen"), section.model_config.get("extra")) == (True, "forbid")
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS))
-def test_a_configuration_has_the_same_key_however_it_came_here(preset: str):
-    config = resolve(preset, None)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_configuration_has_the_same_key_however_it_came_here(path: Path):
+    config = resolve(None, load_config(str(path)))
     travelled = PipelineConfig.model_validate(json.loads(config.model_dump_json()))
     assert encode(travelled.key_fields()) == encode(config.key_fields())
