@@ -83,7 +83,8 @@ class StepCache:
         if asked := _asked.get():
             return asked[0]
         fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        return Parts(self.name, fields, reach(self.function))
+        own = [entry for value in inputs.values() if isinstance(value, Section) for entry in value.own_code()]
+        return Parts(self.name, fields, reach(self.function, *own))
 
     def look_up(self, parts: Parts, inputs: Mapping[str, Any]) -> Lookup:
         """The record that makes these inputs a hit; without one the step must run, and `damage` may say why."""
