@@ -55,54 +55,31 @@ def waits(process: int) -> bool:
     return any("->" in line and str(process) in line.split() for line in lines)
 
 
-def test_what_a_killed_process_left_goes_and_what_is_young_or_a_persons_stays(
-    root: Path, tenant: "subprocess.Popen[str]"
-):
-    assert tenant.stdout
-    folder = Path(tenant.stdout.readline().strip())
-    tenant.kill()
-    tenant.wait()
-    made(folder / "half", 2)
-    old = [
-        made(root / name, 2)
-        for name in ("work/tmp/a", "work/locks/" + "a" * 64, "prefect/storage/b", "cache/blobs/aa/c")
-    ]
-    young = [made(root / name, 0.5) for name in ("work/tmp/b", "cache/blobs/bb/c")]
-    kept = [
-        made(root / name, 2)
-        for name in ("reports/a.html", "configs/a.yaml", "keys/signing.key", "work/train-a/checkpoint")
-    ]
+def test_what_is_old_and_can_be_had_again_goes_and_what_is_young_or_a_persons_stays(root: Path):
+    old = [made(root / name, 2) for name in ("prefect/storage/b", "cache/blobs/aa/c", "work/dask/a/b")]
+    young = [made(root / name, 0.5) for name in ("prefect/storage/c", "cache/blobs/bb/c")]
+    kept = [made(root / name, 2) for name in ("reports/a.html", "configs/a.yaml", "keys/signing.key")]
     shown = collect_rubbish(HOUR, delete=False)
-    assert all(path.exists() for path in (folder, *old))
+    assert all(path.exists() for path in old)
     rubbish = collect_rubbish(HOUR, delete=True)
     assert rubbish == shown
     assert {kind: number for kind, (number, _) in rubbish.tally.kinds.items()} == {
-        "scratch folders": 1, "temporary files": 1, "locks": 1, "Prefect's mirrors of results": 1, "downloads": 1,
+        "workers' folders": 1, "Prefect's mirrors of results": 1, "downloads": 1,
     }  # fmt: skip
-    assert not any(path.exists() for path in (folder, *old))
+    assert not any(path.exists() for path in old)
     assert all(path.exists() for path in (*young, *kept))
-
-
-def test_a_training_that_nobody_took_up_again_goes_after_a_week(root: Path):
-    week, days = (
-        made(root / "work" / "train-a" / "checkpoint", 24 * 7 + 1),
-        made(root / "work" / "train-b" / "checkpoint", 24 * 6),
-    )
-    collect_rubbish(HOUR, delete=True)
-    assert not week.parent.exists()
-    assert days.exists()
 
 
 def test_nothing_is_touched_while_another_process_lives_there(root: Path, tenant: "subprocess.Popen[str]"):
     assert tenant.stdout
-    folder = Path(tenant.stdout.readline().strip())
-    old = [made(folder / "half", 2), made(root / "work" / "tmp" / "a", 2)]
+    assert tenant.stdout.readline()
+    old = made(root / "cache" / "blobs" / "aa" / "a", 2)
     rubbish = collect_rubbish(HOUR, delete=True)
     assert (rubbish.alone, rubbish.tally.kinds) == (False, {})
-    assert all(path.exists() for path in old)
+    assert old.exists()
     tenant.communicate("\n", timeout=30)
-    assert not folder.exists()
     assert collect_rubbish(HOUR, delete=True).alone
+    assert not old.exists()
 
 
 def test_who_comes_while_somebody_cleans_waits_for_the_end(root: Path, tenant: "subprocess.Popen[str]"):
