@@ -1,5 +1,6 @@
 """The walk from definition to definition, over the summaries of the modules as they are at one moment."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -77,12 +78,13 @@ class Code:
             start.obstacles.add(WITHOUT_SOURCE.format(module))
             return
         if summary is None:
+            where = "" if top(module) in self._packages else f" in {os.getcwd()} or on PYTHONPATH"
             raise ConfigError(
-                f"module {module!r} has no Python source that can be found; correct the name, or PYTHONPATH"
+                f"{entry}: module {module!r} has no Python source that can be found{where}; correct the name"
             )
         if name and not self._member(module, [name], start):
             if not summary.stars and IMPORT not in summary.parts:
-                raise ConfigError(f"module {module!r} has no {name!r}; correct the name")
+                raise ConfigError(f"{entry}: module {module!r} has no {name!r}; correct the name")
             start.obstacles.add(
                 f"{module}: {name!r} is made while the module is loaded, and cannot be found by reading; define it there"
             )
@@ -110,19 +112,21 @@ class Code:
 
     def _from(self, node: Node) -> _Edges:
         if node not in self._edges:
-            edges = self._edges[node] = _Edges()
-            module, name = node
-            summary = self._modules.summary(module)
-            if summary is None:
-                return edges
-            if name == ALL:
-                self._whole(module, summary, edges)
-            elif name == IMPORT:
-                self._loading(module, summary, edges)
-            if name in summary.parts:
-                self._part(module, summary.parts[name], edges)
-            edges.nodes[(module, IMPORT)] = None
+            self._edges[node] = self._edges_of(*node)
         return self._edges[node]
+
+    def _edges_of(self, module: str, name: str) -> _Edges:
+        edges, summary = _Edges(), self._modules.summary(module)
+        if summary is None:
+            return edges
+        if name == ALL:
+            self._whole(module, summary, edges)
+        elif name == IMPORT:
+            self._loading(module, summary, edges)
+        if name in summary.parts:
+            self._part(module, summary.parts[name], edges)
+        edges.nodes[(module, IMPORT)] = None
+        return edges
 
     def _part(self, module: str, part: Part, edges: _Edges) -> None:
         edges.obstacles |= set(part.obstacles)

@@ -236,6 +236,15 @@ def test_a_setting_that_decides_the_result_changes_the_key(field: str, value: An
     assert resolve("digits", None, {field: value}).key_fields() != preset_config("digits").key_fields()
 
 
+def test_a_configuration_has_the_same_key_after_a_journey_as_json():
+    """A whole number for a fraction is another value in a key: a plan reads a file, its run is handed JSON."""
+    config = PipelineConfig.model_validate(
+        {"name": "mine", "data": {"kind": "audio", "sources": [{"url": "a"}]}, "train": {"family": "cnn"}}
+    )
+    again = PipelineConfig.model_validate(config.model_dump(mode="json"))
+    assert encode(again.key_fields()) == encode(config.key_fields())
+
+
 def test_every_field_of_every_section_says_what_it_means():
     silent = [name for name, field in fields_of(PipelineConfig) if not (field.description or "").strip()]
     assert silent == []
