@@ -74,10 +74,18 @@ def _add_history(commands) -> None:
     show = _command(commands, "show", "what one run did, step by step, and what it cost")
     why = _command(commands, "why", "why the steps of a run ran, or which run made what was found")
     report = _command(commands, "report", "draw a run's report, and say where it is")
-    for command in (show, why, report):
+    reproduce = _command(commands, "reproduce", "make a run again by its own stored source, and compare every step")
+    reproduce.add_argument(
+        "--environment",
+        choices=("same", "new"),
+        default="",
+        help="same: with the libraries that are here; new: with those of the run's lock file, installed for it alone",
+    )
+    reproduce.add_argument("--keep", action="store_true", help="keep the folder in which it is made again")
+    for command in (show, why, report, reproduce):
         command.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or `last`")
     why.add_argument("step", nargs="?", default="", metavar="STEP", help="one step, such as train or 'compress int8'")
-    for command in (runs, show, why):
+    for command in (runs, show, why, reproduce):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

@@ -56,6 +56,8 @@ def main(order: dict[str, Any]) -> int:
 def prepare_environment(*, debug: bool) -> None:
     """Keep everything in the data root, all temporary files included, and let Prefect speak where it was asked to."""
     keep_inside()
+    # Prefect's copies of refs count for this one run: our step records are what lasts
+    os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", os.path.join(os.environ["TMPDIR"], "results"))
     if debug and is_quiet():
         os.environ[CONSOLE] = "INFO"
 

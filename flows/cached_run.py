@@ -3,12 +3,14 @@
 import os
 from typing import Any
 
-from flows.journal import FINISHED
+from flows.journal import FINISHED, Journal
 from flows.local_prefect import api_url
 from flows.planning import Plan, plan
 from flows.settings import PipelineConfig
 from flows.summary import summarise
 from storage.errors import MillraceError
+from storage.leases import running as announced
+from storage.objects import open_store
 from storage.surroundings import surrounded
 
 
@@ -26,6 +28,11 @@ def found_whole(config: PipelineConfig) -> dict[str, Any] | None:
 
 def _recorded(planned: Plan) -> dict[str, Any]:
     journal = planned.journal()
+    with announced(open_store(journal.storage), journal.run_id):
+        return _told(journal, planned)
+
+
+def _told(journal: Journal, planned: Plan) -> dict[str, Any]:
     assert planned.judgement
     journal.summary = summarise(journal, planned.judgement)
     journal.keep(FINISHED)

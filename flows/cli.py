@@ -47,6 +47,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from flows import cli_prefect
 
         return getattr(cli_prefect, arguments.command)(arguments)
+    if arguments.command == "reproduce":
+        from flows.cli_reproduce import reproduce_run
+
+        return reproduce_run(arguments, _storage_settings(arguments))
     from flows import cli_history, cli_models, cli_storage, cli_upkeep
 
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is

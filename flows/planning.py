@@ -70,6 +70,7 @@ class Plan:
     started: float = field(default_factory=time.time)
     steps: list[Planned] = field(default_factory=list)
     judgement: Judgement | None = None
+    libraries: dict[str, str] = field(default_factory=dict)
 
     @property
     def storage(self) -> str:
@@ -112,7 +113,10 @@ class Plan:
     def journal(self) -> Journal:
         """The journal of a run that found everything."""
         entries = [self._entry(step) for step in self.steps]
-        return Journal("pipeline", self.config, started=self.started, steps={entry.name: entry for entry in entries})
+        found = Journal("pipeline", self.config, started=self.started, steps={entry.name: entry for entry in entries})
+        found.begin()
+        found.use(self.libraries)
+        return found
 
     def _entry(self, step: Planned) -> StepEntry:
         return entry(step.name, step.step, CACHED, 0.0, step.key, step.record)
@@ -120,6 +124,7 @@ class Plan:
     def _looked_up(self, step: Step, name: str, inputs: Mapping[str, Any]) -> Planned:
         parameters = step.parameters(self.config, inputs, self.storage)
         parts = step.cache.parts(parameters)
+        self.libraries.update(parts.reach.libraries)
         lookup = step.cache.look_up(parts, parameters)
         if lookup.record:
             return Planned(name, step.name, HIT, key=parts.key, record=lookup.record, seconds=lookup.record.seconds)

@@ -53,7 +53,7 @@ def why_missing(store: ObjectStore, history: History, name: str, parts: Parts, l
         return (FIRST,)
     if earlier["key"] == parts.key:
         return ("nothing changed, but its record is gone",)
-    before = _parts_of(store, earlier["key"])
+    before = parts_of(store, earlier["key"])
     if before is None:
         return (f"its key changed, and the record of the last run ({earlier['key'][:12]}) is gone",)
     return tuple(differences(before, parts.to_json())) or ("the format of keys changed",)
@@ -69,7 +69,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
             yield f"library {library}: {old.get(library, 'not used')} → {new.get(library, 'not used')}"
 
 
-def _parts_of(store: ObjectStore, key: str) -> dict[str, Any] | None:
+def parts_of(store: ObjectStore, key: str) -> dict[str, Any] | None:
     """What a key was made of; None where that is not kept any more."""
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)

@@ -19,6 +19,7 @@ from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
 from infra.launcher import children_stopped
 from storage.errors import CorruptArtifact
+from storage.leases import running as announced
 from storage.objects import open_store
 from storage.surroundings import surrounded
 from tasks.caching import Trust, asked, made, trust
@@ -82,7 +83,7 @@ class Run:
         self.journal.use(parts.reach.libraries)
         store = open_store(self.storage)
         why = () if lookup.record else why_missing(store, self._history, name, parts, lookup)
-        self._report(name, {"event": "started"})
+        self.report(name, {"event": "started"})
         with asked(parts, lookup):
             state = step.load()(**parameters, return_state=True)
         seconds, record = time.perf_counter() - started, None
@@ -90,7 +91,7 @@ class Run:
             record = made(parts.key)
             outcome = COMPUTED if record else CACHED
             record = record or lookup.record or cache.look_up(parts, parameters).record
-            self._report(name, {"event": outcome, "seconds": round(seconds, 2)})
+            self.report(name, {"event": outcome, "seconds": round(seconds, 2)})
         else:
             outcome = FAILED
         return entry(name, step.name, outcome, seconds, parts.key, record, why), state.result
@@ -99,7 +100,8 @@ class Run:
         self.journal.enter(entry)
         return result()
 
-    def _report(self, stage: str, event: dict[str, Any]) -> None:
+    def report(self, stage: str, event: dict[str, Any]) -> None:
+        """Tell whoever listens, and the run's log."""
         reporter(stage, get_run_logger())(event)
 
 
@@ -121,7 +123,9 @@ def running(
     tokens = _active.set(run), trust.set(Trust(run.config.storage.verify_share, force))
     try:
         with surrounded(run.config.storage.variables()), showing_progress(run.config.name), _kept(run.journal):
-            yield run
+            waiting = partial(run.report, "store", {"event": "waiting for the end of a garbage collection"})
+            with announced(open_store(run.storage), run.journal.run_id, waiting):
+                yield run
     finally:
         _active.reset(tokens[0])
         trust.reset(tokens[1])
@@ -147,6 +151,6 @@ def mended(run: Run, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except CorruptArtifact as error:
-        run._report("mend", {"event": "a damaged artifact is made again", "reason": str(error)})
+        run.report("mend", {"event": "a damaged artifact is made again", "reason": str(error)})
         trust.set(Trust(1.0, trust.get().force))
         return work()

@@ -6,18 +6,18 @@
 import hashlib
 import os
 import re
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.downloads import downloads_folder
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
 from storage.measuring import measured, saw_whole
 from storage.metering import charge
 from storage.objects import ObjectStore
 from storage.overwriting import overwrite
-from storage.root import cache_folder
+from storage.root import scratch_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -104,23 +104,19 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
-    path = cache_folder() / blob.key
+    path = downloads_folder() / blob.key
     if measured(path) == (blob.size, blob.digest):
         charge({"bytes_in": blob.size})
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            digest, size = hashlib.sha256(), 0
-            for chunk in store.chunks(blob.key):
-                digest.update(chunk)
-                size += file.write(chunk)
-            _check(store, blob, size, digest.hexdigest())
-            file.flush()
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with scratch_folder("fetch") as folder, (folder / "blob").open("wb") as file:
+        digest, size = hashlib.sha256(), 0
+        for chunk in store.chunks(blob.key):
+            digest.update(chunk)
+            size += file.write(chunk)
+        _check(store, blob, size, digest.hexdigest())
+        file.flush()
+        os.replace(file.name, path)
     return path
 
 

@@ -19,6 +19,7 @@ from storage.blobs import Blob, put_blob, read_blob
 from storage.errors import ConfigError
 from storage.fingerprints import Reach, reach
 from storage.keys import step_key
+from storage.leases import hold_lease
 from storage.locks import hold
 from storage.manifests import canonical_json
 from storage.metering import metered
@@ -61,7 +62,7 @@ class Trust:
 
 
 trust: contextvars.ContextVar[Trust] = contextvars.ContextVar("trust", default=Trust())  # noqa: B039  it is frozen
-_key_in_progress: contextvars.ContextVar[str] = contextvars.ContextVar("key_in_progress", default="")
+_in_progress: contextvars.ContextVar[Parts] = contextvars.ContextVar("in_progress")
 _asked: contextvars.ContextVar[tuple[Parts, Lookup] | None] = contextvars.ContextVar("asked", default=None)
 
 
@@ -82,7 +83,8 @@ class StepCache:
         if asked := _asked.get():
             return asked[0]
         fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        return Parts(self.name, fields, reach(self.function))
+        own = [entry for value in inputs.values() if isinstance(value, Section) for entry in value.own_code()]
+        return Parts(self.name, fields, reach(self.function, *own))
 
     def look_up(self, parts: Parts, inputs: Mapping[str, Any]) -> Lookup:
         """The record that makes these inputs a hit; without one the step must run, and `damage` may say why."""
@@ -99,18 +101,20 @@ class StepCache:
     def result(self, function: Callable[..., Ref], inputs: Mapping[str, Any], waiting: Callable[[], None]) -> Ref:
         """The step's output: found, or else computed and committed. `waiting` hears where another run is at this very step."""
         parts = self.parts(inputs)
-        with hold(parts.key, waiting), _unasked():  # another run may just have made it: then its result is ours
+        store = open_store(inputs["storage"])
+        with hold(parts.key, waiting), hold_lease(store, f"step-{parts.key}", waiting), _unasked():
+            # another run, here or on another machine, may just have made it: then its result is ours
             record = self.look_up(parts, inputs).record
             return record.output if record else self._compute(parts, function, inputs)
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
-        token = _key_in_progress.set(parts.key)
+        token = _in_progress.set(parts)
         try:
             with metered() as meter:
                 output = function(**inputs)
         finally:
-            _key_in_progress.reset(token)
+            _in_progress.reset(token)
         if self.parts(inputs).key != parts.key:
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
@@ -167,9 +171,9 @@ def read_parts(store: ObjectStore, blob: Blob) -> dict[str, Any]:
     return json.loads(zstandard.decompress(read_blob(store, blob)))
 
 
-def key_in_progress() -> str:
-    """The key of the step that this thread computes: a name for its work in progress."""
-    return _key_in_progress.get()
+def parts_in_progress() -> Parts:
+    """What the key of the step that this thread computes is made of."""
+    return _in_progress.get()
 
 
 def _identity(value: Any) -> Any:

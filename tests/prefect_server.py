@@ -11,10 +11,12 @@ from pathlib import Path
 
 from commands import environment, free_port, wait_for
 
+from infra import tether
+
 
 @contextmanager
 def prefect_server(home: Path) -> Iterator[str]:
-    """The URL of the API of a server that is up while the block lasts; it keeps its things in `home`."""
+    """The URL of the API of a server that is up while the block lasts and this process lives; it keeps its things in `home`."""
     port = free_port()
     home.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -23,9 +25,10 @@ def prefect_server(home: Path) -> Iterator[str]:
         "DO_NOT_TRACK": "1",
         "PREFECT_API_URL": "",
     }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, tether.__file__, str(os.getpid()), *command],
             env={**environment(home), **settings},
             stdout=log,
             stderr=log,

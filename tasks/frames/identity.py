@@ -7,7 +7,6 @@ file is read each time.
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -15,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from storage.root import data_root
+from storage.root import data_root, scratch_folder
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import locate
@@ -61,9 +60,10 @@ class _Memo:
         if self._new.items() <= self._old.items():
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps({**self._old, **self._new}))
-        partial.replace(self._path)
+        with scratch_folder("memo") as folder:
+            partial = folder / "identities.json"
+            partial.write_text(json.dumps({**self._old, **self._new}))
+            partial.replace(self._path)
 
     def _load(self) -> dict[str, str]:
         try:
