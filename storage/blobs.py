@@ -16,7 +16,7 @@ from storage.measuring import measured, saw_whole
 from storage.metering import charge
 from storage.objects import ObjectStore
 from storage.overwriting import overwrite
-from storage.root import data_root, scratch_folder
+from storage.root import cache_folder, scratch_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -103,7 +103,7 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
-    path = data_root() / "cache" / blob.key
+    path = cache_folder() / blob.key
     if measured(path) == (blob.size, blob.digest):
         charge({"bytes_in": blob.size})
         return path

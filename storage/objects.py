@@ -146,6 +146,12 @@ class ObjectStore:
                 for key in some:
                     self.delete(key)
 
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder that holds nothing any more, where the store is one on this machine; who writes there makes it again."""
+        if path := self.local_path(folder):
+            with suppress(OSError):
+                path.rmdir()
+
     def local_path(self, key: str) -> Path | None:
         """The file that holds an object, where the store is a folder on this machine (the file need not exist)."""
         return self._folder / _checked(key) if self._folder else None
