@@ -8,15 +8,18 @@ import os
 import re
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import ConfigError, CorruptArtifact, NotFound
+from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
+from storage.measuring import measured, saw_whole
 from storage.objects import ObjectStore
 from storage.root import data_root
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
+FRESH_SECONDS = 600  # much less than the least age that a collection of garbage asks for
 _REMEDY = "run again: the step that made it is recomputed"
 
 
@@ -56,16 +59,26 @@ def describe_blob(data: bytes | Path, suffix: str) -> Blob:
 
 
 def put_blob(store: ObjectStore, data: bytes | Path, suffix: str) -> Blob:
-    """Store `data`. A whole blob of that digest is left as it is; a damaged one is written again.
-
-    Damaged is one of another size, and on this machine's disk one of another SHA-256.
+    """Store `data`. In a cloud it is always written: so it mends whatever was there. A whole file on this machine's disk is left as
+    it is, only its age begins anew, for a collection of garbage spares what is young.
     """
     blob = describe_blob(data, suffix)
     path = store.local_path(blob.key)
-    whole = _measured(path) == (blob.size, blob.digest) if path else store.size(blob.key) == blob.size
-    if not whole:
+    if path is None:
+        saw_whole(f"{store.url}/{blob.key}", store.put(blob.key, data))
+    elif measured(path) != (blob.size, blob.digest) or not _made_young(path):
         store.put(blob.key, data)
     return blob
+
+
+def _made_young(path: Path) -> bool:
+    """False where the file is gone, or somebody else's, who alone may change its times."""
+    try:
+        if time.time() - path.stat().st_mtime > FRESH_SECONDS:
+            os.utime(path)
+    except OSError:
+        return False
+    return True
 
 
 def read_blob(store: ObjectStore, blob: Blob) -> bytes:
@@ -83,7 +96,7 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
     path = store.local_path(blob.key)
     if path is None:
         return _fetch_cached(store, blob)
-    found = _measured(path)
+    found = measured(path)
     if found is None:
         raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
     _check(store, blob, *found)
@@ -92,7 +105,7 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     path = data_root() / "cache" / blob.key
-    if _measured(path) == (blob.size, blob.digest):
+    if measured(path) == (blob.size, blob.digest):
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
@@ -110,24 +123,15 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     return path
 
 
-_hashed: dict[tuple[Path, int, int, int, int], str] = {}
-_SETTLED_NANOSECONDS = 2_000_000_000  # a file changed again within one tick of the clock would look the same
-
-
-def _measured(path: Path) -> tuple[int, str] | None:
-    """Size in bytes and SHA-256 of a local file; None if there is none."""
-    try:
-        status = path.stat()
-        mark = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        digest = _hashed.get(mark) or describe_blob(path, "").digest
-    except FileNotFoundError:
-        return None
-    if time.time_ns() - status.st_ctime_ns > _SETTLED_NANOSECONDS:
-        _hashed[mark] = digest
-    return status.st_size, digest
+def damage_key(blob: Blob) -> str:
+    """Where it is noted that the blob was found damaged, in a cloud: there what is in an object is not looked at each time."""
+    return f"damaged/{blob.digest}{blob.suffix}"
 
 
 def _check(store: ObjectStore, blob: Blob, size: int, digest: str) -> None:
+    if (size, digest) != (blob.size, blob.digest) and store.local_path(blob.key) is None:
+        with suppress(MillraceError):  # who may only read leaves no note
+            store.put(damage_key(blob), f"found {size} bytes, SHA-256 {digest}".encode())
     if size != blob.size:
         raise CorruptArtifact(
             f"blob {blob.key} in store {store.url}: found {size} bytes, expected {blob.size}; {_REMEDY}"

@@ -43,11 +43,13 @@ def manifest_key(digest: str) -> str:
 
 
 def put_manifest(store: ObjectStore, manifest: Manifest) -> str:
-    """Store a manifest whose blobs are stored already; its digest. The same content gives the same digest everywhere."""
+    """Store a manifest whose blobs are stored already; its digest. The same content gives the same digest everywhere.
+
+    It is written also where it is there already: so it is young, and whole.
+    """
     content = to_bytes(manifest)
     digest = hashlib.sha256(content).hexdigest()
-    if store.size(manifest_key(digest)) != len(content):
-        store.put(manifest_key(digest), content)
+    store.put(manifest_key(digest), content)
     return digest
 
 

@@ -8,11 +8,12 @@ import builtins
 import os
 import re
 import threading
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError
@@ -26,6 +27,19 @@ from storage.probing import probe
 
 _KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _CHUNK_BYTES = 8 << 20
+_DELETED_AT_ONCE = 1000  # what one request to S3 may name
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One object as a listing tells of it. `size`: in bytes; `written`: seconds since the epoch by the store's own clock;
+    `etag`: changes with the content, and says nothing more.
+    """
+
+    key: str
+    size: int
+    written: float
+    etag: str
 
 
 class ObjectStore:
@@ -39,19 +53,24 @@ class ObjectStore:
     def __repr__(self) -> str:
         return f"ObjectStore({self.url!r})"
 
-    def put(self, key: str, data: bytes | Path) -> None:
-        """Write an object whole or not at all; what was there is replaced. On local disk it has reached the disk."""
-        insisted(self.url, _checked(key), lambda: obstore.put(self._engine, key, data))
+    def put(self, key: str, data: bytes | Path) -> str:
+        """Write an object whole or not at all; what was there is replaced. On local disk it has reached the disk. Its ETag."""
+        answer = insisted(self.url, _checked(key), lambda: obstore.put(self._engine, key, data))
         self._settle(key)
+        return answer["e_tag"] or ""
 
-    def put_if_absent(self, key: str, data: bytes) -> bool:
-        """Create an object; False if there is one with other content. Identical content is our own earlier try: True."""
+    def put_if_absent(self, key: str, data: bytes, lasting: bool = True) -> bool:
+        """Create an object; False if there is one with other content. Identical content is our own earlier try: True.
+
+        `lasting`: on local disk it has reached the disk; not for what means nothing after a crash of the machine.
+        """
         try:
             create = partial(obstore.put, mode="create", use_multipart=False)
             insisted(self.url, _checked(key), lambda: create(self._engine, key, data))
         except AlreadyExistsError:
             return self.get(key) == data
-        self._settle(key)
+        if lasting:
+            self._settle(key)
         return True
 
     def get(self, key: str) -> bytes:
@@ -66,14 +85,15 @@ class ObjectStore:
 
     def size(self, key: str) -> int | None:
         """An object's size in bytes; None if there is none."""
+        found = self.head(key)
+        return found.size if found else None
+
+    def head(self, key: str) -> Listed | None:
+        """What a listing would tell of an object; None if there is none."""
         try:
-            return insisted(self.url, _checked(key), lambda: obstore.head(self._engine, key)["size"])
+            return insisted(self.url, _checked(key), lambda: _listed(obstore.head(self._engine, key)))
         except NotFound:
             return None
-
-    def written(self, key: str) -> datetime:
-        """When an object was written, by the store's own clock; `NotFound`."""
-        return insisted(self.url, _checked(key), lambda: obstore.head(self._engine, key)["last_modified"])
 
     def signed_url(self, key: str, method: Literal["GET", "HEAD"], seconds: int) -> str:
         """A URL with which anybody may ask for an object for so long; empty where the store is a folder or in memory."""
@@ -84,13 +104,17 @@ class ObjectStore:
 
     def list(self, prefix: str) -> Iterator[tuple[str, int]]:
         """Keys below the folder `prefix` (empty: all) with their sizes in bytes, sorted by key."""
+        yield from ((item.key, item.size) for item in self.survey(prefix))
+
+    def survey(self, prefix: str) -> builtins.list[Listed]:
+        """All that a listing tells of the objects below the folder `prefix` (empty: all), sorted by key."""
         folder = prefix.rstrip("/")
         named = _checked(folder) if folder else "the listing"
-        yield from insisted(self.url, named, lambda: self._listed(folder))
+        return insisted(self.url, named, lambda: self._surveyed(folder))
 
-    def _listed(self, folder: str) -> builtins.list[tuple[str, int]]:
+    def _surveyed(self, folder: str) -> builtins.list[Listed]:
         pages = obstore.list(self._engine, folder or None)
-        return sorted((item["path"], item["size"]) for page in pages for item in page)
+        return sorted((_listed(item) for page in pages for item in page), key=lambda item: item.key)
 
     def delete(self, key: str) -> None:
         """Remove an object; no error if there is none."""
@@ -98,6 +122,20 @@ class ObjectStore:
             insisted(self.url, _checked(key), lambda: obstore.delete(self._engine, key))
         except NotFound:
             return
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Remove objects, in a cloud a thousand with each request; no error for those that are not there."""
+        if self._folder:
+            for key in keys:
+                self.delete(key)
+            return
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            some = [_checked(key) for key in keys[start : start + _DELETED_AT_ONCE]]
+            try:
+                insisted(self.url, some[0], lambda some=some: obstore.delete(self._engine, some))
+            except NotFound:  # some servers say so
+                for key in some:
+                    self.delete(key)
 
     def local_path(self, key: str) -> Path | None:
         """The file that holds an object, where the store is a folder on this machine (the file need not exist)."""
@@ -120,6 +158,10 @@ class ObjectStore:
                     os.fsync(descriptor)
                 finally:
                     os.close(descriptor)
+
+
+def _listed(told: Any) -> Listed:
+    return Listed(told["path"], told["size"], told["last_modified"].timestamp(), told["e_tag"] or "")
 
 
 _opened: dict[tuple[str, int], ObjectStore] = {}

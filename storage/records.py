@@ -5,18 +5,15 @@ A record is believed only after its manifest was read and verified and every blo
 
 import json
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from storage.blobs import Blob, check_digest, fetch_blob
-from storage.errors import CorruptArtifact, NotFound
-from storage.manifests import Manifest, canonical_json, read_manifest
+from storage.blobs import check_digest
+from storage.errors import NotFound
+from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.refs import Ref, ref_from_json, ref_to_json
-
-_PARALLEL = 16
-_LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a request for each
+from storage.wholeness import damage
 
 
 @dataclass(frozen=True)
@@ -34,10 +31,8 @@ class StepRecord:
 def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
     """The latest attempt whose output is whole, and its record; None if the step must run.
 
-    Sizes are always checked. Every blob is hashed too where the store is a folder on this machine, elsewhere (as it means to
-    fetch it) only with `verify`.
+    What is checked, and how often, `wholeness` says; with `verify` every blob is read.
     """
-    verify = verify or store.local_path("steps") is not None
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
         if record and is_whole(store, record.output.digest, verify):
@@ -89,24 +84,8 @@ def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None
 
 
 def is_whole(store: ObjectStore, digest: str, verify: bool = False) -> bool:
-    """Whether the manifest of that digest verifies and its blobs are there in their sizes (`verify`: and hash right)."""
-    try:
-        manifest = read_manifest(store, digest)
-        if verify:
-            for blob in manifest.files.values():
-                fetch_blob(store, blob)
-    except (NotFound, CorruptArtifact):
-        return False
-    return all(size == blob.size for blob, size in _sizes(store, manifest))
-
-
-def _sizes(store: ObjectStore, manifest: Manifest) -> list[tuple[Blob, int | None]]:
-    blobs = list(manifest.files.values())
-    if len(blobs) >= _LISTING_PAYS:
-        listed = dict(store.list("blobs/"))
-        return [(blob, listed.get(blob.key)) for blob in blobs]
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(zip(blobs, pool.map(lambda blob: store.size(blob.key), blobs), strict=True))
+    """Whether nothing is wrong with the artifact of that manifest digest (`verify`: read again, whatever is remembered)."""
+    return not damage(store, digest, 1.0 if verify else 0.0)
 
 
 def _parse(value: Any, key: str, url: str) -> StepRecord:
