@@ -7,7 +7,7 @@ or pack that cannot be read is as if it were not there, and its shards are compu
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +67,15 @@ class Shelf:
         """Keep the result of a shard whose blobs are stored already: one small object, written whole or not at all."""
         self._store.put(self._record(key), _record_content(key, result))
 
+    def drop(self, keys: Collection[str]) -> None:
+        """Forget results that `known` gave: what they stand for is damaged or gone."""
+        dropped = set(keys)
+        self._store.delete_many([key for key in map(self._record, sorted(dropped)) if key in self._read])
+        self._read = {
+            name: {key: result for key, result in results.items() if key not in dropped}
+            for name, results in self._read.items()
+        }
+
     def pack(self, made: Mapping[str, ShardResult]) -> None:
         """Put all that was read and `made` into one object, and delete what went into it, and nothing else.
 
@@ -79,8 +88,7 @@ class Shelf:
         content = zstandard.ZstdCompressor().compress(canonical_json({key: _plain(results[key]) for key in results}))
         name = f"{self._folder}{_PACK}{hashlib.sha256(content).hexdigest()}{_PACKED}"
         self._store.put(name, content)
-        with ThreadPoolExecutor(_PARALLEL) as pool:
-            list(pool.map(self._store.delete, loose - {name}))
+        self._store.delete_many(sorted(loose - {name}))
         self._read = {name: results}
 
     def _union(self) -> dict[str, ShardResult]:
@@ -94,11 +102,6 @@ class Shelf:
             return self._store.get(key)
         except NotFound:
             return None
-
-
-def all_blobs(results: Iterable[ShardResult]) -> list[Blob]:
-    """Every blob of `results`."""
-    return [blob for result in results for blob in result.blobs.values()]
 
 
 def _is_pack(key: str) -> bool:
