@@ -64,8 +64,15 @@ class Shelf:
         return _results(self._record(key), content).get(key) if content is not None else None
 
     def commit(self, key: str, result: ShardResult) -> None:
-        """Keep the result of a shard whose blobs are stored already: one small object, written whole or not at all."""
-        self._store.put(self._record(key), _record_content(key, result))
+        """Keep the result of a shard whose blobs are stored already: one small object, written whole or not at all.
+
+        Where the power fails before it has reached the disk, the shard is computed again.
+        """
+        content = _record_content(key, result)
+        if not self._store.put_if_absent(
+            self._record(key), content, lasting=False
+        ):  # there is another, or a damaged one
+            self._store.put(self._record(key), content)
 
     def drop(self, keys: Collection[str]) -> None:
         """Forget results that `known` gave: what they stand for is damaged or gone."""

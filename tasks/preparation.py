@@ -12,7 +12,8 @@ from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
 from storage.refs import DatasetRef, FeaturesRef, TransformsRef
 from storage.root import scratch_folder
-from tasks.frames.identity import source_identity
+from tasks.frames.identity import as_identity, identified
+from tasks.frames.sources import File
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import ClusterSection, DataSection, TransformsSection
@@ -28,10 +29,24 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
 
     report = reporter("prepare", get_run_logger())
     work = Work(code="tasks.frames.prepare", store=storage)
-    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, work), report)
-    if source_identity(data) != identity:
-        raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
+    digest = prepare_dataset(
+        data,
+        _unchanged(data, identity),
+        open_store(storage),
+        lambda: open_cluster(cluster, report, work),
+        report,
+        alone=cluster.address == "local",
+    )
+    _unchanged(data, identity)
     return DatasetRef(storage, digest)
+
+
+def _unchanged(data: DataSection, identity: dict[str, Any]) -> list[list[File]]:
+    """The files of the sources; SchemaError where they are not those of `identity`."""
+    located = identified(data)
+    if as_identity(located) != identity:
+        raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
+    return located
 
 
 @step("fit")

@@ -54,7 +54,7 @@ def _encode_split(
     x = _array_file(paths[f"{split}/x.npy"], (rows, *transforms.input_shape), np.dtype(transforms.input_dtype))
     y = _array_file(paths[f"{split}/y.npy"], (rows,), np.dtype(target_dtype))
     columns, start = columns_of(manifest), 0
-    for table, _ in split_rows(store, manifest, split, [column.name for column in columns]):
+    for table in split_rows(store, manifest, split, [column.name for column in columns]):
         start = _fill(transforms, columns, table, x, y, start)
     x.flush()
     y.flush()

@@ -2,6 +2,8 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 from distributed import Client, KilledWorker, as_completed
@@ -10,9 +12,29 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
 from storage.errors import WorkerLost
+from tasks.frames.shelved import Spread, is_little
 
 T = TypeVar("T")
 LOST = (KilledWorker, FutureCancelledError, CommClosedError, NoWorkerError)
+
+
+OpenClient = Callable[[], AbstractContextManager[Client]]
+
+
+@contextmanager
+def crew(open_client: OpenClient, alone: bool) -> Iterator[Spread]:
+    """`spread` over a cluster that is opened when there is first something to do; `alone`: what is little is done here."""
+    with ExitStack() as stack:
+        client = cache(lambda: stack.enter_context(open_client()))
+
+        def work(name: str, function: Callable[[Any], Any], batches: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+            if not batches:
+                return iter(())
+            if alone and is_little(batches):
+                return enumerate(map(function, batches))
+            return spread(client(), name, function, batches)
+
+        yield work
 
 
 def spread(client: Client, name: str, function: Callable[[Any], T], items: Sequence[Any]) -> Iterator[tuple[int, T]]:

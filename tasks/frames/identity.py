@@ -19,11 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from storage.errors import SchemaError
 from storage.root import data_root
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
-from tasks.frames.sources import File, locate
-from tasks.frames.streams import opened
+from tasks.frames.sources import File, labels_beside, locate
+from tasks.frames.streams import Entry, opened
 from tasks.sections import DataSection
 
 CHUNK_BYTES = 4 << 20
@@ -37,6 +38,9 @@ TICK_NANOSECONDS = (
 )
 Memo = dict[str, tuple[str, str]]
 """By the hash of a file's URL, which may hold a password: a mark made of what was told of the file, and its digest."""
+
+Found = tuple[str, str, str, int]
+"""A file's place in the memo (empty: it is not to be kept), its mark, its digest, and its size."""
 
 
 def source_identity(section: DataSection) -> dict[str, Any]:
@@ -52,21 +56,45 @@ def as_identity(located: Sequence[Sequence[File]]) -> dict[str, Any]:
 def identified(section: DataSection) -> list[list[File]]:
     """The files of each source in order, each with its digest."""
     located = [locate(section, source) for source in section.sources]
-    digests = iter(content_digests([file for files in located for file in files]))
-    return [[replace(file, digest=next(digests)) for file in files] for files in located]
+    found = iter(contents([file for files in located for file in files]))
+    return [[_with(file, *next(found)) for file in files] for files in located]
 
 
-def content_digests(files: Sequence[File]) -> list[str]:
-    """The digest of each file's content. Losing the memo costs a hash, never a wrong answer."""
+def contents(files: Sequence[File]) -> list[tuple[str, int]]:
+    """Digest and size (0 where it is not told) of each file's content. Losing the memo costs a hash, never a wrong answer."""
     path = data_root() / "identities.json"
     memo = _load(path)
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(lambda file: _digest(file, memo), files) if _slow(files) else _each(files, memo))
-    _save(path, {key: (mark, digest) for key, mark, digest in found if key})
-    return [digest for _, _, digest in found]
+    _save(path, {key: (mark, digest) for key, mark, digest, _ in found if key})
+    return [(digest, size) for _, _, digest, size in found]
 
 
-def _each(files: Iterable[File], memo: Memo) -> Iterator[tuple[str, str, str]]:
+def _with(file: File, digest: str, size: int) -> File:
+    return replace(file, digest=digest, size=size)
+
+
+def check_unchanged(entries: Iterable[Entry]) -> None:
+    """SchemaError where a file is not what it was when it was identified: nothing that was read of it may be kept."""
+    wanted: dict[str, tuple[str, Entry]] = {}
+    for entry in entries:
+        urls = [entry.url, *_labels(entry)]
+        wanted |= {url: (digest, entry) for url, digest in zip(urls, entry.digest.split("+"), strict=False) if digest}
+    found = contents([File(entry.name, url) for url, (_, entry) in wanted.items()])
+    for (digest, _), (then, entry) in zip(found, wanted.values(), strict=True):
+        if digest != then:
+            raise SchemaError(f"{entry.name}: was changed while it was read; its rows are not kept, run again")
+
+
+def _labels(entry: Entry) -> list[str]:
+    """The labels file beside IDX images, whose digest comes second in the entry's."""
+    if "+" not in entry.digest:
+        return []
+    fs, path = filesystem(entry.url)
+    return [fs.unstrip_protocol(labels_beside(fs, path))]
+
+
+def _each(files: Iterable[File], memo: Memo) -> Iterator[Found]:
     return (_digest(file, memo) for file in files)
 
 
@@ -74,17 +102,17 @@ def _slow(files: Iterable[File]) -> bool:
     return not all(file.url.startswith(("file://", "sklearn:")) for file in files)
 
 
-def _digest(file: File, memo: Memo) -> tuple[str, str, str]:
-    """The file's place in the memo (empty: it is not to be kept), its mark, and its digest."""
+def _digest(file: File, memo: Memo) -> Found:
     if file.url.startswith("sklearn:"):
-        return "", "", f"scikit-learn {version('scikit-learn')}"
+        return "", "", f"scikit-learn {version('scikit-learn')}", 0
     told = _told(file)
+    size = int(told.get("size") or 0)
     if not _tells_change(told):
-        return "", "", _hash(file.url)
+        return "", "", _hash(file.url), size
     marked = {name: _plain(told[name]) for name in ("size", "ino", *TIMES, *VERSIONS) if told.get(name)}
     key, mark = (hashlib.sha256(json.dumps(part).encode()).hexdigest() for part in (file.url, marked))
     known = memo.get(key)
-    return key, mark, known[1] if known and known[0] == mark else _hash(file.url)
+    return key, mark, known[1] if known and known[0] == mark else _hash(file.url), size
 
 
 def _told(file: File) -> Mapping[str, Any]:

@@ -14,6 +14,9 @@ from tasks.frames.streams import Entry, read_members
 from tasks.sections import DataSection
 
 FILES_AT_ONCE = {"image_folders": 2000, "audio_folders": 500}  # of one shard, at most: they are larger than rows
+OF_ARRAYS = (*FILES_AT_ONCE, "idx", "sklearn")
+ARRAY_WEIGHT = 10  # an image or recording is about as much work as so many rows of a table
+ROW_BYTES = 100  # of a table, about
 MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
 
 
@@ -41,10 +44,15 @@ class Piece:
     document: str = ""
 
     @property
+    def weight(self) -> int:
+        """How much work its shard is, in rows of a table."""
+        return (self.stop - self.start) * (ARRAY_WEIGHT if self.format in OF_ARRAYS else 1)
+
+    @property
     def key(self) -> str:
         """The digest of what its shard depends on, beside section and schema. Names count, as a row keeps its origin."""
         entries = [_identity(entry) for entry in self.entries]
-        return _digest([entries, *(getattr(self, one.name) for one in fields(self) if one.name != "entries")])
+        return digest_of([entries, *(getattr(self, one.name) for one in fields(self) if one.name != "entries")])
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,17 @@ class Survey:
     members: int = 0
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (self.entry,)
+
+    @property
+    def weight(self) -> int:
+        return self.entry.size // ROW_BYTES
+
+    @property
     def key(self) -> str:
         """The digest of what its outcome depends on, beside the section."""
-        return _digest([self.format, _identity(self.entry), self.pattern, self.members])
+        return digest_of([self.format, _identity(self.entry), self.pattern, self.members])
 
 
 def surveys(group: Group) -> list[Survey]:
@@ -147,7 +163,8 @@ def _documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> I
         if whole and rows + found > section.shard_rows:
             yield Piece(group.format, group.split, tuple(whole), 0, rows)
             whole, rows = [], 0
-        whole, rows = [*whole, entry], rows + found
+        whole.append(entry)
+        rows += found
     if rows:
         yield Piece(group.format, group.split, tuple(whole), 0, rows)
 
@@ -170,5 +187,6 @@ def _identity(entry: Entry) -> list[str]:
     return [entry.digest, entry.member, entry.name]
 
 
-def _digest(parts: list[Any]) -> str:
+def digest_of(parts: list[Any]) -> str:
+    """The SHA-256 of plain values, told apart by type and length."""
     return hashlib.sha256(encode(parts)).hexdigest()

@@ -30,12 +30,15 @@ IDX_IMAGES, IDX_LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 
 @dataclass(frozen=True)
 class File:
-    """A file of a source. `name`: relative to where the source begins; `told`: what a listing said of it; `digest`: of its content, where that was asked for."""
+    """A file of a source. `name`: relative to where the source begins; `told`: what a listing said of it; `digest`, `size`: of its content, where
+    they were asked for.
+    """
 
     name: str
     url: str
     told: Mapping[str, Any] = field(default_factory=dict, compare=False)
     digest: str = ""
+    size: int = 0
 
 
 Members = Callable[[File, str], Sequence[str]]
@@ -160,7 +163,7 @@ def _archive_groups(section: DataSection, source: Source, file: File, members: M
         raise NotFound(
             f"{file.name}: no member matches {source.members!r}; list the archive and correct data.sources.members"
         )
-    archive = Entry(file.url, "", file.name, file.digest)
+    archive = Entry(file.url, "", file.name, file.digest, file.size)
     entries = [
         replace(archive, member=member, name=f"{file.name}::{member}")
         for member in found
@@ -179,8 +182,8 @@ def _archive_groups(section: DataSection, source: Source, file: File, members: M
 def _entry(file: File, digests: Mapping[str, str]) -> Entry:
     """The entry of a file. The digest of IDX images takes in that of their labels, which are read with them."""
     labels = labels_names(file.name)
-    beside = next((f" {digests[name]}" for name in labels if name in digests), "")
-    return Entry(file.url, "", file.name, file.digest + beside)
+    beside = next((f"+{digests[name]}" for name in labels if name in digests), "")
+    return Entry(file.url, "", file.name, file.digest + beside, file.size)
 
 
 def _format(section: DataSection, name: str) -> str:

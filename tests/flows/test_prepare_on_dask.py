@@ -22,6 +22,7 @@ from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
 from tasks.frames.encoding import encode
 from tasks.frames.fitting import fit_transforms
+from tasks.frames.identity import identified
 from tasks.frames.prepare import prepare_dataset
 from tasks.frames.quarantine import read_quarantine
 from tasks.frames.sampling import read_rows, rows_as_items
@@ -64,7 +65,7 @@ def store(tmp_path: Path) -> ObjectStore:
 def prepare(
     data: DataSection, store: ObjectStore, client: Client, report: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> str:
-    return prepare_dataset(data, store, lambda: nullcontext(client), report)
+    return prepare_dataset(data, identified(data), store, lambda: nullcontext(client), report)
 
 
 def need(name: str) -> str:
@@ -268,12 +269,13 @@ def test_a_scheduler_killed_while_preparing_is_a_lost_worker(
     write_csv(tmp_path / "rows.csv", rows=2000)
 
     def kill(event: dict[str, Any]) -> None:
-        if event["done"] == 1:
+        if event["done"] >= 1:
             process.kill()
 
     with pytest.raises(WorkerLost):
         prepare_dataset(
             csv_section(tmp_path),
+            identified(csv_section(tmp_path)),
             open_store(str(tmp_path / "store")),
             lambda: open_cluster(ClusterSection(address=address)),
             kill,
