@@ -13,7 +13,7 @@ from storage.root import scratch_folder
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import Recipe, TrainSection
-from tasks.stored import collect, lay_out, read_files
+from tasks.stored import collect, lay_out, lay_out_arrays, read_files
 
 REACHES = ("tasks.nn.compressor",)
 
@@ -36,7 +36,7 @@ def compress(
             "recipe": recipe.model_dump(mode="json"),
             "train": train.model_copy(update={"device": device}).model_dump(mode="json"),
             "model": str(lay_out(store, read_manifest(store, model.digest), folder / "model")),
-            "features": str(lay_out(store, manifest, folder / "features")),
+            "features": str(lay_out_arrays(store, features.digest, folder / "features")),
             "meta": dict(manifest.meta),
             "output": str(folder / "output"),
         }

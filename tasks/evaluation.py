@@ -14,6 +14,7 @@ from storage.root import scratch_folder
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.results import SCORED_SPLITS
+from tasks.stored import fetch_arrays
 
 
 @step("score")
@@ -26,7 +27,7 @@ def score(
 
     store = open_store(storage)
     predictor = Predictor.load(fetch_files(store, read_manifest(store, artifact.digest)))
-    arrays, scores = fetch_files(store, read_manifest(store, features.digest)), {}
+    arrays, scores = fetch_arrays(store, features.digest, SCORED_SPLITS), {}
     with scratch_folder("score") as folder:
         files: dict[str, Any] = {}
         for split in SCORED_SPLITS:
@@ -68,7 +69,7 @@ def measure(
     from tasks.inference.latency import measure as measure_latency
 
     store, report = open_store(storage), reporter("measure", get_run_logger())
-    arrays = fetch_files(store, read_manifest(store, features.digest), ["validation/x.npy"])
+    arrays = fetch_arrays(store, features.digest, ["validation"])
     models = {name: _onnx(store, artifact) for name, artifact in artifacts.items()}
     report({"event": "start", "candidates": len(models)})
     ratios = measure_latency(models, _onnx(store, baseline), np.load(arrays["validation/x.npy"], mmap_mode="r"))

@@ -9,6 +9,7 @@ from storage.blobs import read_blob
 from storage.manifests import fetch_files, read_manifest
 from storage.objects import open_store
 from storage.refs import FeaturesRef, LatencyRef, Ref, ScoresRef
+from tasks.stored import fetch_arrays
 
 SCORED_SPLITS = ("validation", "test")
 
@@ -36,9 +37,8 @@ def read_latency(latency: LatencyRef) -> dict[str, Any]:
 def read_targets(features: FeaturesRef, split: str) -> np.ndarray:
     """The targets of a split, (N,); of texts (N, 2): bytes and words of each passage."""
     store = open_store(features.uri)
-    manifest = read_manifest(store, features.digest)
-    name = f"{split}/{'sizes' if manifest.meta['task'] == 'language_model' else 'y'}.npy"
-    return np.load(fetch_files(store, manifest, [name])[name])
+    language_model = read_meta(features)["task"] == "language_model"
+    return np.load(fetch_arrays(store, features.digest, [split])[f"{split}/{'sizes' if language_model else 'y'}.npy"])
 
 
 def target_scale(features: FeaturesRef) -> tuple[float, float] | None:

@@ -14,7 +14,7 @@ from storage.root import work_folder
 from tasks.policies import key_in_progress, step
 from tasks.progress import reporter
 from tasks.sections import TrainSection
-from tasks.stored import collect, lay_out
+from tasks.stored import collect, lay_out_arrays
 
 REACHES = ("tasks.nn.trainer", "tasks.estimators.trainer")
 
@@ -26,7 +26,7 @@ def train(train: TrainSection, device: str, features: FeaturesRef, storage: str)
     folder, manifest = work_folder(f"train-{key_in_progress()[:24]}"), read_manifest(store, features.digest)
     job = {
         "section": train.model_copy(update={"device": device}).model_dump(mode="json"),
-        "features": str(lay_out(store, manifest, folder / "features")),
+        "features": str(lay_out_arrays(store, features.digest, folder / "features")),
         "meta": dict(manifest.meta),
         "output": str(folder / "output"),
         "checkpoints": str(folder / "checkpoints"),

@@ -13,9 +13,9 @@ from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.profile import build_profile
 from tasks.frames.schema import Schema
-from tasks.frames.splitting import SPLITS
 from tasks.frames.statistics import MERGED_POINTS, Statistics, merge
 from tasks.sections import DataSection
+from tasks.splits import SPLITS
 
 STATISTICS = "statistics.json"  # of all training rows, by column
 READERS = 16

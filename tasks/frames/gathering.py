@@ -12,7 +12,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
 from storage.errors import WorkerLost
-from tasks.frames.shelved import Spread, is_little
+from tasks.frames.shelved import Spread, here
 
 T = TypeVar("T")
 LOST = (KilledWorker, FutureCancelledError, CommClosedError, NoWorkerError)
@@ -22,16 +22,16 @@ OpenClient = Callable[[], AbstractContextManager[Client]]
 
 
 @contextmanager
-def crew(open_client: OpenClient, alone: bool) -> Iterator[Spread]:
-    """`spread` over a cluster that is opened when there is first something to do; `alone`: what is little is done here."""
+def crew(open_client: OpenClient, is_little: Callable[[Sequence[Any]], bool]) -> Iterator[Spread]:
+    """`spread` over a cluster that is opened when there is first something to do; what `is_little` is done here instead."""
     with ExitStack() as stack:
         client = cache(lambda: stack.enter_context(open_client()))
 
         def work(name: str, function: Callable[[Any], Any], batches: Sequence[Any]) -> Iterator[tuple[int, Any]]:
             if not batches:
                 return iter(())
-            if alone and is_little(batches):
-                return enumerate(map(function, batches))
+            if is_little(batches):
+                return here(name, function, batches)
             return spread(client(), name, function, batches)
 
         yield work

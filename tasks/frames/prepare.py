@@ -7,7 +7,7 @@ from storage.objects import ObjectStore
 from tasks.frames.assembling import assemble
 from tasks.frames.gathering import OpenClient, crew
 from tasks.frames.planning import make_plan, processing
-from tasks.frames.shelved import Report, complete
+from tasks.frames.shelved import Report, complete, is_little
 from tasks.frames.sources import File
 from tasks.frames.splitting import carved_shares
 from tasks.sections import DataSection
@@ -28,7 +28,7 @@ def prepare_dataset(
     nothing; WorkerLost where the cluster is gone.
     """
     carved_shares(section)
-    with crew(open_client, alone) as spread:
+    with crew(open_client, lambda batches: alone and is_little(batches)) as spread:
         plan = make_plan(section, located, store, spread, report)
         shards = complete(
             processing(plan, store), plan.pieces, spread, lambda event: report({"stage": "prepare", **event})

@@ -5,8 +5,8 @@ from typing import Any
 
 from storage.errors import ConfigError
 from storage.objects import ObjectStore
-from tasks.frames.splitting import SPLITS
 from tasks.frames.stored_rows import columns_of, open_dataset, split_rows
+from tasks.splits import SPLITS
 from tasks.transforms import Transforms
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from features import encoded
 from media import BLUE, RED, picture, tone, wav
 
 from storage.errors import ConfigError, SchemaError
 from storage.manifests import put_manifest
 from storage.objects import open_store
 from tasks.frames.assembling import assemble
-from tasks.frames.encoding import encode
 from tasks.frames.fitting import fit_transforms
 from tasks.frames.pieces import plan_group
 from tasks.frames.reading import read_piece
@@ -159,13 +159,11 @@ def test_a_request_with_the_file_gives_the_very_features_that_were_trained_on(tm
     digest = put_manifest(store, assemble(data, schema, shards, store))
     fitted = fit_transforms(TransformsSection(), store, digest)
     transforms = Transforms.load(fitted)
-    encode(store, digest, fitted, tmp_path / "features")
-    trained = np.concatenate(
-        [np.load(tmp_path / "features" / split / "x.npy") for split in ("train", "validation", "test")]
-    )
+    paths, _ = encoded(store, digest, fitted)
+    trained = np.concatenate([np.load(paths[f"{split}/x.npy"]) for split in ("train", "validation", "test")])
     asked = transforms.features(transforms.parse([to_base64(content) for content in files.values()]))
     assert sorted(row.tobytes() for row in asked) == sorted(row.tobytes() for row in trained)
-    train = np.load(tmp_path / "features" / "train" / "x.npy")
+    train = np.load(paths["train/x.npy"])
     assert abs(train.mean()) < 0.02
     assert transforms.parse([transforms.example])
     assert transforms.features({transforms.input.columns[0]: []}).shape == (0, *transforms.input_shape)
