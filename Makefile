@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run up down test check serve bench s3-server clean
+.PHONY: help install run up down test soak check serve bench s3-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ run: install ## the whole chain on the default preset (PRESET=digits)
 test: install ## all tests; the first time it tries for two minutes to fetch a real S3 server (60 MB, Debian)
 	@$(BIN)/python -m infra.s3_server fetch --seconds 120 || true
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+soak: install ## kill the whole chain at 100 drawn moments; goes on where it stopped (SOAK_TRIALS=100 SOAK_SEED=0 SOAK_LOG=soak.jsonl)
+	@$(BIN)/python tests/soak/soak.py
 
 check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

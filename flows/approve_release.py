@@ -20,7 +20,7 @@ from storage.errors import ConfigError
 from storage.registry import open_registry
 from tasks.judgement import Judgement
 from tasks.progress import reporter
-from tasks.scoring.gate import Decision
+from tasks.scoring.decisions import Decision
 
 POLL_SECONDS = 2
 GRACE_SECONDS = 60  # after which the server would fail the run itself

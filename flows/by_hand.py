@@ -1,6 +1,6 @@
 """`python -m flows.by_hand`: one pipeline run in this process, for the command: told on standard input, shown as it goes.
 
-Standard input is one JSON object: `{"config": …, "json": whether the summary is printed as JSON, "debug": …}`.
+Standard input is one JSON object: `{"config": …, "json": whether the summary is printed as JSON, "debug": …, "force": …}`.
 """
 
 import json
@@ -12,18 +12,19 @@ import urllib.request
 from typing import Any
 
 from flows.at_home import CONSOLE, is_quiet
+from flows.ending import show_summary, verdict_code
 from flows.local_prefect import api_url
 from flows.settings import PipelineConfig
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
-from storage.fingerprints import fingerprint
+from storage.fingerprints import reach
 from storage.objects import open_store
 from storage.registry import open_registry
 from storage.root import default_storage, keep_inside
 from storage.surroundings import surrounded
 from tasks.sections import StorageSection
 
-DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
+FAILED, MISUSE = 1, 2
 SERVER_SECONDS = 10.0
 
 
@@ -35,8 +36,8 @@ def main(order: dict[str, Any]) -> int:
             os.environ.setdefault("PREFECT_API_URL", api)  # the run is then seen in the UI, and starts at once
         with surrounded(StorageSection.model_validate(order["config"]["storage"]).variables()):
             _look_ahead(order["config"])
-            summary = _run(order["config"])
-            _show(summary, order["config"], as_json=order["json"])
+            summary = _run(order["config"], order["force"])
+            show_summary(summary, PipelineConfig.model_validate(order["config"]), order["json"])
     except MillraceError as error:
         if order["debug"]:
             traceback.print_exc()
@@ -49,12 +50,14 @@ def main(order: dict[str, Any]) -> int:
             f"millrace: {type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story\n"
         )
         return FAILED
-    return DONE if summary["verdict"]["decision"] == "promote" else NOT_PROMOTED
+    return verdict_code(summary)
 
 
 def prepare_environment(*, debug: bool) -> None:
     """Keep everything in the data root, all temporary files included, and let Prefect speak where it was asked to."""
     keep_inside()
+    # Prefect's copies of refs count for this one run: our step records are what lasts
+    os.environ.setdefault("PREFECT_LOCAL_STORAGE_PATH", os.path.join(os.environ["TMPDIR"], "results"))
     if debug and is_quiet():
         os.environ[CONSOLE] = "INFO"
 
@@ -65,7 +68,7 @@ def _look_ahead(config: dict[str, Any]) -> None:
     storage = open_store(config["storage"]["url"] or default_storage()).url
     open_registry(storage).entries(config["name"])
     for step in STEPS:
-        fingerprint(step.function.partition(":")[0])
+        reach(step.function)
 
 
 def _check_server(url: str) -> None:
@@ -83,26 +86,13 @@ def _check_server(url: str) -> None:
         ) from error
 
 
-def _run(config: dict[str, Any]) -> dict[str, Any]:
+def _run(config: dict[str, Any], force: bool) -> dict[str, Any]:
     from flows.display import Display
 
     with Display(sys.stderr):
         from flows.pipeline import pipeline
 
-        return dict(pipeline(config=PipelineConfig.model_validate(config)).summary)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _show(summary: dict[str, Any], config: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(summary) + "\n")
-        return
-    from flows.summary import serving_example
-    from tasks.report.terminal import print_summary
-
-    storage = config["storage"]["url"] or default_storage()
-    print_summary(
-        summary, {"serve": serving_example(storage, config["name"], config["release"]["alias"], summary["run_id"])}
-    )
+        return dict(pipeline(config=PipelineConfig.model_validate(config), force=force).summary)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""`millrace run`: check the configuration, or guess one from a file, then run the pipeline as a program of its own on this terminal."""
+"""`millrace run` and `plan`: check the configuration, or guess one from a file; then look what is there, and run what is not.
+
+A run that finds everything ends here. Another is a program of its own on this terminal.
+"""
 
 import argparse
 import json
@@ -9,22 +12,22 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from flows.ending import show_summary, verdict_code
 from flows.presets import PRESETS
 from flows.settings import PipelineConfig, load_config, parse_override, resolve
 from infra.foreground import INTERRUPTED, run_in_foreground
 from storage.errors import ConfigError, ProcessLost
 from storage.root import keep_inside
+from storage.surroundings import surrounded
 
 
-def run_pipeline(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """The exit code of the run. A mistake in the configuration ends before anything heavy is loaded."""
-    overrides = dict(parse_override(text) for text in arguments.set)
-    if arguments.storage:
-        overrides["storage.url"] = arguments.storage
-    if arguments.cluster:
-        overrides["cluster.address"] = arguments.cluster
-    config = _config(arguments, overrides)
-    order = {"config": config.model_dump(mode="json"), "json": arguments.json, "debug": arguments.debug}
+    config = _config(arguments, _overrides(arguments))
+    if not arguments.force and (found := _found(config)):
+        show_summary(found, config, arguments.json)
+        return verdict_code(found)
+    order = {"config": config.model_dump(mode="json"), **{n: getattr(arguments, n) for n in ("json", "debug", "force")}}
     code = run_in_foreground([sys.executable, "-m", "flows.by_hand"], json.dumps(order).encode())
     if code == INTERRUPTED:
         raise KeyboardInterrupt
@@ -33,6 +36,40 @@ def run_pipeline(arguments: argparse.Namespace) -> int:
             f"the run was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
         )
     return code
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Show what a run would do."""
+    from flows.planning import plan as look
+    from flows.wording import plan_text
+
+    config = _config(arguments, _overrides(arguments))
+    keep_inside()
+    with surrounded(config.storage.variables()):
+        looked = look(config)
+    if arguments.json:
+        sys.stdout.write(json.dumps(looked.to_json()) + "\n")
+    else:
+        sys.stdout.write(plan_text(looked))
+    return 0
+
+
+def _found(config: PipelineConfig) -> dict[str, Any] | None:
+    from flows.cached_run import found_whole
+
+    keep_inside()
+    return found_whole(config)
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides = dict(parse_override(text) for text in arguments.set)
+    if arguments.storage:
+        overrides["storage.url"] = arguments.storage
+    if arguments.verify:
+        overrides["storage.verify_share"] = 1.0
+    if getattr(arguments, "cluster", None):
+        overrides["cluster.address"] = arguments.cluster
+    return overrides
 
 
 def _config(arguments: argparse.Namespace, overrides: Mapping[str, Any]) -> PipelineConfig:

@@ -1,24 +1,13 @@
 """compress: model → candidates, the fp32 model among them."""
 
-from dataclasses import dataclass
-
+from flows import stages
 from flows.flow import flow
 from flows.parameters import Config, Overrides, Preset
-from flows.prepare_data import Prepared, prepare_data
+from flows.prepare_data import prepare_data
 from flows.running import running
-from flows.steps import COMPRESS
+from flows.stages import Candidates, Prepared
 from flows.train_model import train_model
-from infra.machine import resolve_device
-from storage.refs import ArtifactRef, ModelRef
-from tasks.recipes import UNCOMPRESSED, recipes_for
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """What the stage hands on: artifacts by recipe name, and the uncompressed model exported to the same runtime."""
-
-    baseline: ArtifactRef
-    artifacts: dict[str, ArtifactRef]
+from storage.refs import ModelRef
 
 
 @flow(name="compress-model")
@@ -32,14 +21,4 @@ def compress_model(
     """Make the candidates side by side; by itself, prepare and train first (cached where nothing changed)."""
     with running("compress-model", preset, config, overrides) as run:
         prepared = prepared or prepare_data(config=run.config)
-        model = model or train_model(config=run.config, prepared=prepared)
-        common = {
-            "device": resolve_device(run.config.train.device),
-            "model": model,
-            "features": prepared.features,
-            "transforms": prepared.transforms,
-        }
-        recipes = recipes_for(run.config.compress, run.config.train)
-        cases = {recipe.name: {"recipe": recipe, **common} for recipe in recipes}
-        artifacts = run.each(COMPRESS, cases, parallel=run.config.compress.parallel)
-        return Candidates(artifacts.pop(UNCOMPRESSED.name), artifacts)
+        return stages.compress(run, prepared, model or train_model(config=run.config, prepared=prepared))

@@ -13,6 +13,8 @@ Overrides = Annotated[
     dict[str, Any] | None, Field(description='Single values by their dotted names: {"train.epochs": 3}')
 ]
 
+Force = Annotated[bool, Field(description="Run every step, also what is found in the store")]
+
 Pattern = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 ModelName = Annotated[str, Field(pattern=Pattern, description="The model's name in the registry")]
 Alias = Annotated[str, Field(pattern=Pattern, description="The name that points at a version")]

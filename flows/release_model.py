@@ -1,12 +1,13 @@
 """release: a promoted candidate → a signed, numbered version behind an alias."""
 
+from flows import stages
 from flows.approve_release import approved, refuse_unanswerable
 from flows.evaluate_model import evaluate_model
 from flows.flow import flow
 from flows.parameters import Config, Overrides, Preset
-from flows.prepare_data import Prepared, prepare_data
+from flows.prepare_data import prepare_data
 from flows.running import running
-from flows.steps import RELEASE
+from flows.stages import Prepared
 from storage.refs import ReleaseRef
 from tasks.judgement import Judgement
 
@@ -24,13 +25,4 @@ def release_model(
         refuse_unanswerable(run)
         prepared = prepared or prepare_data(config=run.config)
         judgement = judgement or approved(run, evaluate_model(config=run.config, prepared=prepared))
-        if judgement.verdict.decision != "promote":
-            return None
-        return run.step(
-            RELEASE,
-            name=run.config.name,
-            artifact=judgement.artifact,
-            dataset=prepared.dataset,
-            scores=judgement.scores,
-            expected_version=judgement.champion_version,
-        )
+        return stages.release(run, prepared, judgement)

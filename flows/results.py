@@ -15,7 +15,7 @@ from prefect.states import Completed
 from storage.errors import ConfigError
 from storage.refs import ArtifactRef
 from storage.surroundings import surrounded
-from tasks.scoring.gate import Verdict
+from tasks.scoring.decisions import Verdict
 from tasks.transforms.items import ItemError
 
 STATE_NAMES = {"promote": "Completed", "hold": "Held", "reject": "Rejected"}

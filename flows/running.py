@@ -1,64 +1,53 @@
-"""One run: its configuration, its id, and the journal of its steps. A stage flow inside the pipeline shares the pipeline's run."""
+"""One run: it carries the chain out, step by step, and keeps its journal. A stage flow inside the pipeline shares the pipeline's run."""
 
 import contextvars
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
-from prefect.client.schemas.objects import State
 from prefect.exceptions import ExternalSignal
 from prefect.logging import get_run_logger
 
 from flows.artifacts import showing_progress
+from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, STOPPED, Journal, StepEntry, entry
+from flows.reasons import History, why_missing
 from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
 from infra.launcher import children_stopped
+from storage.errors import CorruptArtifact
+from storage.leases import running as announced
 from storage.objects import open_store
-from storage.root import default_storage
-from storage.runs import new_run_id
 from storage.surroundings import surrounded
+from tasks.caching import Trust, asked, made, trust
 from tasks.progress import reporter, set_run
 
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
-
-
-@dataclass(frozen=True)
-class StepEntry:
-    """What a run remembers of one step. `seconds`: this run's, near zero for a hit."""
-
-    name: str
-    state: str  # computed | cached
-    seconds: float
-    key: str
-    output: str  # digest
 
 
 @dataclass
 class Run:
     """A run in progress."""
 
-    pipeline: str
+    flow: str
     config: PipelineConfig
-    run_id: str = field(default_factory=new_run_id)
-    started: float = field(default_factory=time.time)
-    steps: list[StepEntry] = field(default_factory=list)
+    journal: Journal = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.journal = Journal(self.flow, self.config)
 
     @property
     def storage(self) -> str:
         """The URL of the store that this run reads and writes."""
-        return open_store(self.config.storage.url or default_storage()).url
-
-    def settings(self) -> dict[str, Any]:
-        """The configuration as a flow parameter."""
-        return self.config.model_dump(mode="json")
+        return self.journal.storage
 
     def step(self, step: Step, label: str = "", **inputs: Any) -> Any:
         """Run one step and return its ref; raises what the step raised."""
-        return self._enter(label or step.name, *self._timed(step, label or step.name, self._parameters(step, inputs)))
+        name = label or step.name
+        return self._enter(*self._carried_out(step, name, step.parameters(self.config, inputs, self.storage)))
 
     def each(self, step: Step, cases: Mapping[str, Mapping[str, Any]], parallel: int) -> dict[str, Any]:
         """Run a step once for each labelled set of inputs, `parallel` at a time; the refs by label, in order."""
@@ -66,8 +55,9 @@ class Run:
         try:
             futures = {}
             for case, inputs in cases.items():
-                timed = partial(self._timed, step, f"{step.name} {case}", self._parameters(step, inputs))
-                futures[case] = pool.submit(contextvars.copy_context().run, timed)
+                parameters = step.parameters(self.config, inputs, self.storage)
+                work = partial(self._carried_out, step, f"{step.name} {case}", parameters)
+                futures[case] = pool.submit(contextvars.copy_context().run, work)
             ended = {case: future.result() for case, future in futures.items()}
         except (KeyboardInterrupt, ExternalSignal):  # a cancelled run waits for nobody
             with children_stopped():
@@ -75,50 +65,92 @@ class Run:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        return {case: self._enter(f"{step.name} {case}", *how) for case, how in ended.items()}
+        return {case: self._enter(*how) for case, how in ended.items()}
 
-    def _timed(self, step: Step, label: str, parameters: Mapping[str, Any]) -> tuple[State, str, float]:
-        """The step's last state, its key, and the seconds it took."""
-        started, task = time.perf_counter(), step.load()
-        key = task.cache_policy.key(parameters)
-        self._report(label, {"event": "started"})
-        state = task(**parameters, return_state=True)
-        seconds = time.perf_counter() - started
+    def read(self, function: Callable[..., Any], *values: Any) -> Any:
+        """What `function` makes of outputs, which are there."""
+        return function(*values)
+
+    @cached_property
+    def _history(self) -> History:
+        return History(open_store(self.storage), self.config.name)
+
+    def _carried_out(self, step: Step, name: str, parameters: Mapping[str, Any]) -> tuple[StepEntry, Callable[[], Any]]:
+        """What is to be remembered of the step, and what gives its output or raises what it raised."""
+        started, cache = time.perf_counter(), step.cache
+        parts = cache.parts(parameters)
+        lookup = cache.look_up(parts, parameters)
+        self.journal.use(parts.reach.libraries)
+        store = open_store(self.storage)
+        why = () if lookup.record else why_missing(store, self._history, name, parts, lookup)
+        self.report(name, {"event": "started"})
+        with asked(parts, lookup):
+            state = step.load()(**parameters, return_state=True)
+        seconds, record = time.perf_counter() - started, None
         if state.is_completed():
-            self._report(label, {"event": _outcome(state), "seconds": round(seconds, 2)})
-        return state, key, seconds
+            record = made(parts.key)
+            outcome = COMPUTED if record else CACHED
+            record = record or lookup.record or cache.look_up(parts, parameters).record
+            self.report(name, {"event": outcome, "seconds": round(seconds, 2)})
+        else:
+            outcome = FAILED
+        return entry(name, step.name, outcome, seconds, parts.key, record, why), state.result
 
-    def _enter(self, label: str, state: State, key: str, seconds: float) -> Any:
-        output = state.result()
-        self.steps.append(StepEntry(label, _outcome(state), round(seconds, 3), key, output.digest))
-        return output
+    def _enter(self, entry: StepEntry, result: Callable[[], Any]) -> Any:
+        self.journal.enter(entry)
+        return result()
 
-    def _parameters(self, step: Step, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        sections = {name: getattr(self.config, name) for name in step.sections}
-        return {**sections, **inputs, "storage": self.storage}
-
-    def _report(self, stage: str, event: dict[str, Any]) -> None:
+    def report(self, stage: str, event: dict[str, Any]) -> None:
+        """Tell whoever listens, and the run's log."""
         reporter(stage, get_run_logger())(event)
-
-
-def _outcome(state: State) -> str:
-    return "cached" if state.name == "Cached" else "computed"
 
 
 @contextmanager
 def running(
-    pipeline: str, preset: str | None, config: PipelineConfig | None, overrides: Mapping[str, Any] | None
+    flow: str,
+    preset: str | None,
+    config: PipelineConfig | None,
+    overrides: Mapping[str, Any] | None,
+    force: bool = False,
 ) -> Iterator[Run]:
-    """The run that is going on, or a new one where a flow is started by itself."""
+    """The run that is going on, or a new one where a flow is started by itself. `force`: every step runs, found or not."""
     active = _active.get()
     if active is not None:
         yield active
         return
-    run = Run(pipeline, resolve(preset, config.model_dump(mode="json") if config else None, overrides))
-    set_run(run.run_id, get_run_logger())
-    token = _active.set(run)
+    run = Run(flow, resolve(preset, config.model_dump(mode="json") if config else None, overrides))
+    set_run(run.journal.run_id, get_run_logger())
+    tokens = _active.set(run), trust.set(Trust(run.config.storage.verify_share, force))
     try:
-        with surrounded(run.config.storage.variables()), showing_progress(run.config.name):
-            yield run
+        with surrounded(run.config.storage.variables()), showing_progress(run.config.name), _kept(run.journal):
+            waiting = partial(run.report, "store", {"event": "waiting for the end of a garbage collection"})
+            with announced(open_store(run.storage), run.journal.run_id, waiting):
+                yield run
     finally:
-        _active.reset(token)
+        _active.reset(tokens[0])
+        trust.reset(tokens[1])
+
+
+@contextmanager
+def _kept(journal: Journal) -> Iterator[None]:
+    """However the run ends, its manifest says so, and what it was made with."""
+    try:
+        journal.begin()
+        yield
+    except Exception as error:
+        journal.close(FAILED, f"{type(error).__name__}: {error}")
+        raise
+    except BaseException as signal:
+        journal.close(STOPPED, type(signal).__name__)
+        raise
+    journal.keep(FINISHED)
+
+
+def mended(run: Run, work: Callable[[], Any]) -> Any:
+    """What `work` gives; where it meets a damaged artifact, it is done once more with every byte checked, so that this is made anew."""
+    try:
+        return work()
+    except CorruptArtifact as error:
+        run.report("mend", {"event": "a damaged artifact is made again", "reason": str(error)})
+        trust.set(Trust(1.0, trust.get().force))
+        return work()

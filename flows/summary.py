@@ -1,76 +1,56 @@
-"""A run's end: its summary (what `--json` prints), its report, and its manifest on the object store, which is the record."""
+"""A run's end: its summary, which `--json` prints, and its manifest in the store, which is the record."""
 
 import json
-import platform
 import shlex
 import time
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from flows.artifacts import show_report
-from flows.prepare_data import Prepared
-from flows.running import Run
-from infra.machine import processor
-from storage.blobs import put_blob, read_blob
+from flows.journal import Journal, StepEntry
+from storage.blobs import read_blob
 from storage.manifests import read_manifest
 from storage.objects import open_store
-from storage.records import is_whole
-from storage.refs import ModelRef
+from storage.refs import DatasetRef, FeaturesRef
 from storage.registry import open_registry
 from storage.root import data_root, default_storage
-from storage.runs import put_run
 from storage.surroundings import told
-from tasks.frames.quarantine import read_quarantine
+from storage.wholeness import damage
 from tasks.judgement import Judgement
 from tasks.recipes import UNCOMPRESSED
-from tasks.report.page import draw, render
 from tasks.report.serving import request
-from tasks.results import read_latency, read_meta, read_scores
+from tasks.results import read_latency, read_meta, read_metrics
 
-QUARANTINE_SHOWN = 20
 PROMPT_CHARACTERS = 60
+SHOWN_OF_A_STEP = ("name", "state", "seconds", "key", "why", "made_by", "cost")
 
 
-def record_run(run: Run, prepared: Prepared, model: ModelRef, judgement: Judgement) -> dict[str, Any]:
-    """Write report and run manifest; the summary."""
-    report_path = data_root() / "reports" / f"{run.run_id}.html"
-    example = serving_example(run.storage, run.config.name, run.config.release.alias, run.run_id)
-    summary = {
-        "run_id": run.run_id,
-        "pipeline": run.config.name,
-        "steps": [{name: value for name, value in asdict(entry).items() if name != "output"} for entry in run.steps],
-        "data": _data(prepared),
-        "metrics": read_scores(judgement.scores)["test"]["metrics"],
-        **({"compressors": compressors} if (compressors := read_meta(prepared.features).get("compressors")) else {}),
+def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
+    """What the run came to."""
+    dataset = DatasetRef(journal.storage, journal.steps["prepare"].output)
+    features = read_meta(FeaturesRef(journal.storage, journal.steps["encode"].output))
+    data = read_meta(dataset)
+    counts = {name: data[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
+    return {
+        "run_id": journal.run_id,
+        "pipeline": journal.config.name,
+        "seconds": round(time.time() - journal.started, 3),
+        "steps": [_shown(entry) for entry in journal.steps.values()],
+        "data": {"digest": dataset.digest, **counts},
+        "metrics": read_metrics(judgement.scores)["test"]["metrics"],
+        **({"compressors": compressors} if (compressors := features.get("compressors")) else {}),
         "compression": _compression(judgement),
         "verdict": {"decision": judgement.verdict.decision, "reasons": list(judgement.verdict.reasons)},
-        "release": _release(run, judgement),
-        "report": str(report_path),
+        "release": _release(journal, judgement),
+        "report": None,
     }
-    store = open_store(run.storage)
-    record = {"config": run.settings(), "started": run.started, "steps": [asdict(entry) for entry in run.steps]}
-    put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time()})  # before what is only shown
-    view = _view(run, summary, example, prepared, model, judgement)
-    figures = draw(view)
-    html = render(view, figures).encode()
-    report_path.parent.mkdir(parents=True, exist_ok=True)
-    report_path.write_bytes(html)
-    blob = put_blob(store, html, ".html")
-    put_run(store, run.run_id, {**record, "summary": summary, "finished": time.time(), "report": asdict(blob)})
-    show_report(view, figures)
-    return summary
 
 
-def _data(prepared: Prepared) -> dict[str, Any]:
-    meta = read_meta(prepared.dataset)
-    counts = {name: meta[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
-    return {"digest": prepared.dataset.digest, **counts}
+def _shown(entry: StepEntry) -> dict[str, Any]:
+    return {name: getattr(entry, name) for name in SHOWN_OF_A_STEP}
 
 
 def _compression(judgement: Judgement) -> dict[str, Any]:
-    before, after = _model_bytes(judgement, UNCOMPRESSED.name), _model_bytes(judgement, judgement.choice.name)
-    ratios = _ratios(judgement, judgement.choice.name)
+    before, after = model_bytes(judgement, UNCOMPRESSED.name), model_bytes(judgement, judgement.choice.name)
+    ratios = latency_ratios(judgement, judgement.choice.name)
     return {
         "recipe": judgement.choice.name,
         "model_bytes_before": before,
@@ -81,69 +61,26 @@ def _compression(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _release(run: Run, judgement: Judgement) -> dict[str, Any]:
-    alias = run.config.release.alias
-    serving = open_registry(run.storage).alias(run.config.name, alias)
+def _release(journal: Journal, judgement: Judgement) -> dict[str, Any]:
+    alias = journal.config.release.alias
+    serving = open_registry(journal.storage).alias(journal.config.name, alias)
     released = serving if serving and serving.artifact == judgement.artifact.digest else None
     return {
-        "model": run.config.name,
+        "model": journal.config.name,
         "version": released.number if released else None,
         "alias": alias if released else None,
         "digest": judgement.artifact.digest,
     }
 
 
-def _view(
-    run: Run,
-    summary: dict[str, Any],
-    example: dict[str, Any],
-    prepared: Prepared,
-    model: ModelRef,
-    judgement: Judgement,
-) -> dict[str, Any]:
-    """Everything that the report shows."""
-    store = open_store(run.storage)
-    history = json.loads(read_blob(store, read_manifest(store, model.digest).files["history.json"]))
-    scores = read_scores(judgement.scores)
-    return {
-        "summary": summary,
-        "config": run.settings(),
-        "dataset": read_meta(prepared.dataset),
-        "quarantine": read_quarantine(store, prepared.dataset.digest, QUARANTINE_SHOWN),
-        "history": history,
-        "confusion": scores["test"].get("confusion"),
-        "candidates": [_candidate(judgement, name) for name in judgement.everyone],
-        "lineage": [
-            {"step": e.name, "key": e.key, "output": e.output, "state": e.state, "seconds": e.seconds}
-            for e in run.steps
-        ],
-        "serve": example,
-        "started": datetime.fromtimestamp(run.started, UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{processor()}, Python {platform.python_version()}",
-    }
-
-
-def _candidate(judgement: Judgement, name: str) -> dict[str, Any]:
-    metrics = read_scores(judgement.all_scores[name])["test"]["metrics"][judgement.metric]
-    ratios = _ratios(judgement, name)
-    return {
-        "name": name,
-        "bytes": _model_bytes(judgement, name),
-        "latency_ratio_b1": ratios["b1"],
-        "latency_ratio_b32": ratios["b32"],
-        "metric": judgement.metric,
-        **{key: metrics[key] for key in ("value", "low", "high")},
-        "chosen": name == judgement.choice.name,
-        "why": judgement.choice.why.get(name, ""),
-    }
-
-
-def _model_bytes(judgement: Judgement, name: str) -> int:
+def model_bytes(judgement: Judgement, name: str) -> int:
+    """The size of a candidate's graph."""
     artifact = judgement.everyone[name]
     return read_manifest(open_store(artifact.uri), artifact.digest).files["model.onnx"].size
 
 
-def _ratios(judgement: Judgement, name: str) -> dict[str, float]:
+def latency_ratios(judgement: Judgement, name: str) -> dict[str, float]:
+    """How many times as fast as fp32 a candidate is, at batch 1 and 32."""
     if name == UNCOMPRESSED.name:
         return {"b1": 1.0, "b32": 1.0}
     measured = read_latency(judgement.latency)[name]
@@ -156,7 +93,7 @@ def serving_example(storage: str, name: str, alias: str, run_id: str) -> dict[st
     store = open_store(storage)
     serving = open_registry(store.url).alias(name, alias)
     item, prompt = None, ""
-    if serving and is_whole(store, serving.release):
+    if serving and not damage(store, serving.release, 0):
         files = read_manifest(store, serving.release).files
         item = json.loads(read_blob(store, files["golden.json"]))["items"][0]
         fitted = json.loads(read_blob(store, files["transforms/transforms.json"]))

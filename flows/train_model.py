@@ -1,11 +1,11 @@
 """train: features → model."""
 
+from flows import stages
 from flows.flow import flow
 from flows.parameters import Config, Overrides, Preset
-from flows.prepare_data import Prepared, prepare_data
+from flows.prepare_data import prepare_data
 from flows.running import running
-from flows.steps import TRAIN
-from infra.machine import resolve_device
+from flows.stages import Prepared
 from storage.refs import ModelRef
 
 
@@ -18,5 +18,4 @@ def train_model(
 ) -> ModelRef:
     """Train on prepared data; by itself, prepare first (cached where nothing changed)."""
     with running("train-model", preset, config, overrides) as run:
-        prepared = prepared or prepare_data(config=run.config)
-        return run.step(TRAIN, device=resolve_device(run.config.train.device), features=prepared.features)
+        return stages.train(run, prepared or prepare_data(config=run.config))

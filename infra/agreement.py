@@ -4,7 +4,7 @@ A step's key covers the code and the libraries of the process that asks for the 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,7 @@ from uuid import uuid4
 from distributed import Client
 
 from storage.errors import ConfigError, MillraceError
-from storage.fingerprints import fingerprint, libraries
+from storage.fingerprints import reach
 from storage.objects import ObjectStore, open_store
 
 DASK = ("python", "dask", "distributed")
@@ -21,10 +21,14 @@ NEXT_STEP = "use the same image, or install the same Millrace and requirements o
 
 @dataclass(frozen=True)
 class Work:
-    """What a cluster is opened for. `code`: the module that the work begins with; `store`: the URL that it reads and writes."""
+    """What a cluster is opened for. `code`: the module that the work begins with; `store`: the URL that it reads and writes.
+
+    `own`: the user's functions that it calls, as `module:name`.
+    """
 
     code: str
     store: str
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Outfit:
 
     code: str
     libraries: Mapping[str, str]
+    own: tuple[str, ...] = ()
     store_fault: str = ""
 
 
@@ -47,14 +52,19 @@ def check_agreement(client: Client, work: Work) -> None:
         found: Any = client.run(outfit, work, marker, on_error="return")
     finally:
         store.delete(marker)
-    ours = Outfit(fingerprint(work.code), libraries(work.code))
+    ours = _outfit(work)
     for worker, theirs in sorted(found.items()):
         _compare(worker, theirs, ours, store)
 
 
 def outfit(work: Work, marker: str) -> Outfit:
     """What the process has that this runs in. `marker`: a key that is in the store."""
-    return Outfit(fingerprint(work.code), libraries(work.code), _store_fault(work.store, marker))
+    return replace(_outfit(work), store_fault=_store_fault(work.store, marker))
+
+
+def _outfit(work: Work) -> Outfit:
+    code = reach(work.code, *work.own)
+    return Outfit(code.digest, code.libraries, work.own)
 
 
 def _store_fault(url: str, marker: str) -> str:
@@ -75,7 +85,8 @@ def _compare(worker: str, theirs: Any, ours: Outfit, store: ObjectStore) -> None
                 f"cluster: worker {worker} has {name} {theirs.libraries.get(name, 'not at all')}, wanted {version} as here; {NEXT_STEP}"
             )
     if theirs.code != ours.code:
-        raise ConfigError(f"cluster: worker {worker} has other code of Millrace than this run; {NEXT_STEP}")
+        whose = " or in " + ", ".join(ours.own) if ours.own else ""
+        raise ConfigError(f"cluster: worker {worker} has other code of Millrace{whose} than this run; {NEXT_STEP}")
     if theirs.store_fault:
         raise ConfigError(
             f"cluster: worker {worker} cannot use the store {store.url}: {theirs.store_fault}; a folder must be shared between all machines, "

@@ -5,6 +5,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dask.config
@@ -132,7 +133,7 @@ def _helper(order: dict[str, Any]) -> Iterator[Client]:
     log = work_folder("dask") / "cluster.log"
     with (
         scratch_folder("dask") as folder,
-        beside(command, {**order, "folder": str(folder)}, log=log, env=WORKER_ENVIRONMENT) as answer,
+        beside(command, {**order, "folder": str(folder)}, log=log, env=_environment(folder)) as answer,
     ):
         try:
             address = answer()["address"]
@@ -142,3 +143,8 @@ def _helper(order: dict[str, Any]) -> Iterator[Client]:
             ) from error
         with Client(address) as client:
             yield client
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """What the cluster's processes have beside ours: the scheduler's own files go where the workers' go."""
+    return {**WORKER_ENVIRONMENT, "DASK_TEMPORARY_DIRECTORY": str(folder)}

@@ -1,7 +1,7 @@
 """Runs a program on this terminal, in a session of its own, so that Ctrl-C reaches it alone and in order.
 
 On a terminal Ctrl-C goes to every process of the foreground group at once: a helper server would be gone before the program could tell it
-how the run ended, and the program would wait for it for ever. Here only the program hears of it; what it leaves behind is ended.
+how the run ended, and the program would wait for it for ever. Here only the program hears of it; what it leaves behind is ended, also where this process is killed.
 """
 
 import contextlib
@@ -9,23 +9,29 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
+from typing import IO
 
-from infra import tether
+from infra import tether, warden
 
 GRACE_SECONDS = 8.0
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
-def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
+def run_in_foreground(
+    argv: Sequence[str], given: bytes, environment: Mapping[str, str] | None = None, output: IO[bytes] | None = None
+) -> int:
     """Run `argv` with `given` on its standard input; its exit code, or 130 where Ctrl-C, SIGTERM or the terminal's end (SIGHUP) ended it.
+
+    `environment`: the whole of it, where it is not this process's; `output`: where its standard output goes instead of ours.
 
     The first signal asks it to stop and gives it eight seconds; a second one, or their end, kills it and all it started.
     """
     tied = [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv]
-    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
-    process = subprocess.Popen(tied, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+    variables = {**(os.environ if environment is None else environment), "PYTHONSAFEPATH": "1"}
+    process = subprocess.Popen(tied, stdin=subprocess.PIPE, stdout=output, env=variables, start_new_session=True)
+    watch = _watch(process.pid)
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         process.communicate(given)
@@ -37,6 +43,13 @@ def run_in_foreground(argv: Sequence[str], given: bytes) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
         _kill_session(process)
+        watch.communicate(b".")
+
+
+def _watch(group: int) -> subprocess.Popen[bytes]:
+    """A warden over the process group, in a session of its own."""
+    argv = [sys.executable, "-I", "-S", warden.__file__, str(group)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from infra import tether
 from storage.errors import ConfigError, ProcessFailed, ProcessLost
+from storage.metering import charge, reap
 
 _GRACE_SECONDS = 5.0
 _THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -87,7 +88,7 @@ def beside(
         if event is not None:
             return event
         sweeper.join()
-        _judge(" ".join(_shown(argv)), process.wait(), _last_line(log, start), log)
+        _judge(" ".join(_shown(argv)), reap(process), _last_line(log, start), log)
         raise ProcessFailed(f"process {' '.join(_shown(argv))} ended before it answered. Log: {log}")
 
     try:
@@ -142,6 +143,10 @@ def _listen(process: subprocess.Popen[bytes], on_line: Callable[[dict[str, Any]]
             log_file.flush()
         elif "error" in event:
             error = str(event["error"])
+        elif "usage" in event:
+            charge(
+                {**event["usage"], "cpu_seconds": None}
+            )  # the system will tell it when the child is reaped, with its children's
         else:
             on_line(event)
     return error
@@ -169,7 +174,7 @@ def _end(process: subprocess.Popen[bytes], sweeper: threading.Thread) -> None:
         if sweeper.is_alive():
             _signal_group(process.pid, signal.SIGKILL)
         sweeper.join()
-        process.wait()
+        reap(process)
         if process.stdout:
             process.stdout.close()
 

@@ -6,7 +6,6 @@
 import hashlib
 import os
 import re
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +13,10 @@ from pathlib import Path
 
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
 from storage.measuring import measured, saw_whole
+from storage.metering import charge
 from storage.objects import ObjectStore
-from storage.root import data_root
+from storage.overwriting import overwrite
+from storage.root import data_root, scratch_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -59,26 +60,23 @@ def describe_blob(data: bytes | Path, suffix: str) -> Blob:
 
 
 def put_blob(store: ObjectStore, data: bytes | Path, suffix: str) -> Blob:
-    """Store `data`. In a cloud it is always written: so it mends whatever was there. A whole file on this machine's disk is left as
-    it is, only its age begins anew, for a collection of garbage spares what is young.
+    """Store `data`. In a cloud it is always written: so it mends whatever was there. On this machine's disk a whole file is left as
+    it is while it is young; an old one is written again, for a collection of garbage spares what is young.
     """
     blob = describe_blob(data, suffix)
     path = store.local_path(blob.key)
     if path is None:
-        saw_whole(f"{store.url}/{blob.key}", store.put(blob.key, data))
-    elif measured(path) != (blob.size, blob.digest) or not _made_young(path):
-        store.put(blob.key, data)
+        saw_whole(f"{store.url}/{blob.key}", overwrite(store, blob.key, data))
+    elif measured(path) != (blob.size, blob.digest) or _is_old(path):
+        overwrite(store, blob.key, data)
     return blob
 
 
-def _made_young(path: Path) -> bool:
-    """False where the file is gone, or somebody else's, who alone may change its times."""
+def _is_old(path: Path) -> bool:
     try:
-        if time.time() - path.stat().st_mtime > FRESH_SECONDS:
-            os.utime(path)
-    except OSError:
-        return False
-    return True
+        return time.time() - path.stat().st_mtime > FRESH_SECONDS
+    except FileNotFoundError:
+        return True
 
 
 def read_blob(store: ObjectStore, blob: Blob) -> bytes:
@@ -100,26 +98,24 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
     if found is None:
         raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
     _check(store, blob, *found)
+    charge({"bytes_in": blob.size})
     return path
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     path = data_root() / "cache" / blob.key
     if measured(path) == (blob.size, blob.digest):
+        charge({"bytes_in": blob.size})
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            digest, size = hashlib.sha256(), 0
-            for chunk in store.chunks(blob.key):
-                digest.update(chunk)
-                size += file.write(chunk)
-            _check(store, blob, size, digest.hexdigest())
-            file.flush()
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with scratch_folder("fetch") as folder, (folder / "blob").open("wb") as file:
+        digest, size = hashlib.sha256(), 0
+        for chunk in store.chunks(blob.key):
+            digest.update(chunk)
+            size += file.write(chunk)
+        _check(store, blob, size, digest.hexdigest())
+        file.flush()
+        os.replace(file.name, path)
     return path
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from storage.blobs import Blob, check_digest, fetch_blob, put_blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
+from storage.metering import carried
 from storage.objects import ObjectStore
+from storage.overwriting import overwrite
 
 _NAME = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _KIND = re.compile(r"[a-z][a-z-]{0,31}")
@@ -49,7 +51,7 @@ def put_manifest(store: ObjectStore, manifest: Manifest) -> str:
     """
     content = to_bytes(manifest)
     digest = hashlib.sha256(content).hexdigest()
-    store.put(manifest_key(digest), content)
+    overwrite(store, manifest_key(digest), content)
     return digest
 
 
@@ -69,7 +71,7 @@ def read_manifest(store: ObjectStore, digest: str) -> Manifest:
 def put_blobs(store: ObjectStore, files: Mapping[str, Path | bytes]) -> dict[str, Blob]:
     """Store files by name, several at a time; each blob keeps its name's suffix."""
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        blobs = pool.map(lambda name: put_blob(store, files[name], PurePosixPath(name).suffix), files)
+        blobs = pool.map(carried(lambda name: put_blob(store, files[name], PurePosixPath(name).suffix)), files)
         return dict(zip(files, blobs, strict=True))
 
 
@@ -87,7 +89,7 @@ def fetch_files(store: ObjectStore, manifest: Manifest, names: Iterable[str] | N
                 f"file {name!r} is not in this {manifest.kind}; it holds {', '.join(sorted(manifest.files))}"
             )
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        paths = pool.map(lambda name: fetch_blob(store, manifest.files[name]), wanted)
+        paths = pool.map(carried(lambda name: fetch_blob(store, manifest.files[name])), wanted)
         return dict(zip(wanted, paths, strict=True))
 
 

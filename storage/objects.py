@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -23,6 +24,7 @@ from storage.clouds import settings_mark
 from storage.engines import Engine, Location, build_engine, locate
 from storage.errors import ConfigError, NotFound
 from storage.faults import insisted, translated
+from storage.metering import charge
 from storage.probing import probe
 
 _KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
@@ -56,6 +58,7 @@ class ObjectStore:
     def put(self, key: str, data: bytes | Path) -> str:
         """Write an object whole or not at all; what was there is replaced. On local disk it has reached the disk. Its ETag."""
         answer = insisted(self.url, _checked(key), lambda: obstore.put(self._engine, key, data))
+        charge({"bytes_out": len(data) if isinstance(data, bytes) else data.stat().st_size})
         self._settle(key)
         return answer["e_tag"] or ""
 
@@ -68,19 +71,25 @@ class ObjectStore:
             create = partial(obstore.put, mode="create", use_multipart=False)
             insisted(self.url, _checked(key), lambda: create(self._engine, key, data))
         except AlreadyExistsError:
-            return self.get(key) == data
+            with suppress(NotFound):  # somebody else's, gone again
+                return self.get(key) == data
+            return False
+        charge({"bytes_out": len(data)})
         if lasting:
             self._settle(key)
         return True
 
     def get(self, key: str) -> bytes:
         """An object's content; `NotFound`."""
-        return insisted(self.url, _checked(key), lambda: obstore.get(self._engine, key).bytes().to_bytes())
+        content = insisted(self.url, _checked(key), lambda: obstore.get(self._engine, key).bytes().to_bytes())
+        charge({"bytes_in": len(content)})
+        return content
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """An object's content piece by piece, for what should not be held in memory; `NotFound`."""
         with translated(self.url, _checked(key)):
             for chunk in obstore.get(self._engine, key).stream(min_chunk_size=_CHUNK_BYTES):
+                charge({"bytes_in": len(chunk)})
                 yield bytes(chunk)
 
     def size(self, key: str) -> int | None:

@@ -5,10 +5,11 @@ A record is believed only after its manifest was read and verified and every blo
 
 import json
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from storage.blobs import check_digest
+from storage.blobs import Blob, check_digest
 from storage.errors import NotFound
 from storage.manifests import canonical_json
 from storage.objects import ObjectStore
@@ -18,7 +19,10 @@ from storage.wholeness import damage
 
 @dataclass(frozen=True)
 class StepRecord:
-    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in."""
+    """One finished step. `seconds`: its run time; `created`: seconds since the epoch; `run_id`: the run it was made in.
+
+    `parts`: the blob that tells what its key is made of; `cost`: what it took, by name, None where it was not measured.
+    """
 
     key: str
     name: str
@@ -26,18 +30,35 @@ class StepRecord:
     seconds: float
     created: float
     run_id: str
+    parts: Blob | None = None
+    cost: Mapping[str, float | None] = field(default_factory=dict)
 
 
-def find_record(store: ObjectStore, key: str, verify: bool = False) -> tuple[int, StepRecord] | None:
-    """The latest attempt whose output is whole, and its record; None if the step must run.
+@dataclass(frozen=True)
+class Lookup:
+    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words."""
 
-    What is checked, and how often, `wholeness` says; with `verify` every blob is read.
+    record: StepRecord | None = None
+    attempt: int = 0
+    damage: tuple[str, ...] = ()
+
+
+def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
+    """The latest attempt whose output is whole; no record where the step must run.
+
+    Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
+    found: list[str] = []
     for attempt in reversed(attempts(store, key)):
         record = read_record(store, key, attempt)
-        if record and is_whole(store, record.output.digest, verify):
-            return attempt, record
-    return None
+        if record is None:
+            found.append(f"the record {record_key(key, attempt)} cannot be read")
+            continue
+        wrong = damage(store, record.output.digest, share)
+        if not wrong:
+            return Lookup(record, attempt, tuple(found))
+        found += wrong
+    return Lookup(damage=tuple(found))
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:
@@ -50,6 +71,8 @@ def put_record(store: ObjectStore, record: StepRecord) -> int:
             "seconds": record.seconds,
             "created": record.created,
             "run_id": record.run_id,
+            "parts": asdict(record.parts) if record.parts else None,
+            "cost": dict(record.cost),
             "writer": uuid.uuid4().hex,
         }
     )
@@ -83,11 +106,6 @@ def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None
         return None
 
 
-def is_whole(store: ObjectStore, digest: str, verify: bool = False) -> bool:
-    """Whether nothing is wrong with the artifact of that manifest digest (`verify`: read again, whatever is remembered)."""
-    return not damage(store, digest, 1.0 if verify else 0.0)
-
-
 def _parse(value: Any, key: str, url: str) -> StepRecord:
     if value["key"] != key:
         raise ValueError(f"found the record of step {value['key']}, expected {key}")
@@ -98,4 +116,6 @@ def _parse(value: Any, key: str, url: str) -> StepRecord:
         seconds=float(value["seconds"]),
         created=float(value["created"]),
         run_id=str(value["run_id"]),
+        parts=Blob(**value["parts"]) if value.get("parts") else None,
+        cost=dict(value.get("cost") or {}),
     )

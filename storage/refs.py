@@ -42,13 +42,32 @@ class LatencyRef(Ref):
     """An artifact's measured latencies on one processor model: a side record."""
 
 
+class ChoiceRef(Ref):
+    """Which candidate is judged, and why not the others."""
+
+
+class VerdictRef(Ref):
+    """The gate's decision about one candidate, beside one champion."""
+
+
 class ReleaseRef(Ref):
     """A release manifest: artifact, golden requests, reference histograms, lineage."""
 
 
 REF_TYPES: dict[str, type[Ref]] = {
     kind.__name__: kind
-    for kind in (DatasetRef, TransformsRef, FeaturesRef, ModelRef, ArtifactRef, ScoresRef, LatencyRef, ReleaseRef)
+    for kind in (
+        DatasetRef,
+        TransformsRef,
+        FeaturesRef,
+        ModelRef,
+        ArtifactRef,
+        ScoresRef,
+        LatencyRef,
+        ChoiceRef,
+        VerdictRef,
+        ReleaseRef,
+    )
 }
 
 

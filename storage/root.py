@@ -1,12 +1,20 @@
 """Where this project keeps its things on this machine."""
 
+import atexit
+import contextlib
+import fcntl
 import os
+import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from storage.errors import ConfigError
+
+UNFINISHED_SECONDS = 7 * 24 * 3600.0
 
 
 def data_root() -> Path:
@@ -28,23 +36,97 @@ def work_folder(name: str) -> Path:
 
 @contextmanager
 def scratch_folder(name: str) -> Iterator[Path]:
-    """A new empty folder in the data root, removed at the end."""
-    with TemporaryDirectory(prefix=f"{name}-", dir=work_folder("scratch")) as folder:
-        yield Path(folder)
+    """A new empty folder in the data root, removed at the end; what a killed process left of such is removed now."""
+    sweep()
+    with _held(work_folder("scratch"), f"{name}-") as folder:
+        yield folder
+
+
+@contextmanager
+def unfinished_folder(name: str) -> Iterator[Path]:
+    """A folder for work that goes on where it was killed or failed: removed where the block ends well, else kept for a week of rest."""
+    sweep()
+    folder = work_folder(f"unfinished/{name}")
+    os.utime(folder)  # taken up
+    descriptor = _lock(folder)
+    try:
+        yield folder
+        shutil.rmtree(folder)
+    finally:
+        os.close(descriptor)
+
+
+def sweep() -> None:
+    """Remove what killed processes left in the data root: folders and locks that nobody holds, unfinished work that rests for a week."""
+    for parent in ("scratch", "tmp", "locks", "unfinished"):
+        for path in work_folder(parent).iterdir():
+            with contextlib.suppress(OSError):  # somebody else is at it
+                if parent != "unfinished" or _rests(path):
+                    _remove_unheld(path)
 
 
 def keep_inside() -> Path:
     """Make the data root, and have this process and its children put temporary files and caches there; the root.
 
-    Raises ConfigError where it cannot be made.
+    What is temporary goes with this process. Raises ConfigError where the root cannot be made.
     """
     root = data_root()
     try:
-        scratch = work_folder("tmp")
+        sweep()
+        os.environ |= {"MILLRACE_ROOT": str(root), "TMPDIR": str(_temporary_folder(work_folder("tmp")))}
     except OSError as error:
         raise ConfigError(
             f"data root {root}: cannot be made: {error.strerror}; set MILLRACE_ROOT to a folder you may write to"
         ) from None
-    os.environ |= {"MILLRACE_ROOT": str(root), "TMPDIR": str(scratch)}
     os.environ.setdefault("XDG_CACHE_HOME", str(root / "cache"))
     return root
+
+
+@lru_cache
+def _temporary_folder(parent: Path) -> Path:
+    """This process's own, for as long as it lives."""
+    life = ExitStack()
+    atexit.register(life.close)
+    return life.enter_context(_held(parent, ""))
+
+
+@contextmanager
+def _held(parent: Path, prefix: str) -> Iterator[Path]:
+    """A new folder that is locked, which is how a sweep knows that it is in use: a lock ends with its process."""
+    while True:
+        folder = Path(mkdtemp(prefix=prefix, dir=parent))
+        try:
+            descriptor = _lock(folder)
+        except FileNotFoundError:  # a sweep was faster than the lock
+            continue
+        if folder.exists():
+            break
+        os.close(descriptor)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that holds the folder's lock, waiting for a sweep that has it; on a file system without locks it only is open."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _remove_unheld(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _rests(folder: Path) -> bool:
+    """Whether nothing in the folder has changed for so long that nobody will take it up."""
+    latest = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    return time.time() - latest > UNFINISHED_SECONDS

@@ -17,6 +17,7 @@ import zstandard
 from storage.blobs import Blob, check_digest
 from storage.errors import ConfigError, NotFound
 from storage.manifests import canonical_json
+from storage.metering import carried
 from storage.objects import ObjectStore
 
 _PARALLEL = 16
@@ -50,7 +51,7 @@ class Shelf:
             self._read = {key: found for key, found in self._read.items() if key in set(listed)}
             wanted = [key for key in listed if key not in self._read]
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                contents = list(pool.map(self._content, wanted))
+                contents = list(pool.map(carried(self._content), wanted))
             for key, content in zip(wanted, contents, strict=True):
                 if content is not None:
                     self._read[key] = _results(key, content)

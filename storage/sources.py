@@ -1,109 +1,203 @@
-"""Project modules as source files: where each lies, and what it imports. Nothing is imported to find out.
+"""Project modules as source files: where each lies, and its summary. Nothing is imported to find out.
 
-Imports inside functions count. A module that starts others as programs or imports them by name declares these, as
-`REACHES = ("tasks.nn.trainer",)`: a string handed to `python -m` or `importlib` cannot be seen here.
+A summary is remembered by the file's content, for this process and in the data root; a file is read again when its times, size or
+inode differ, or when it was written so short a time ago that another write could have left all of these as they are.
 """
 
 import ast
 import hashlib
 import importlib.util
+import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from storage.errors import ConfigError
-from storage.keys import encode
-from storage.syntax import normalised
+from storage.memos import keep, recall
+from storage.root import data_root
+from storage.summaries import Part, Summary, summarise
+
+SETTLED_NS = 2_000_000_000  # longer than the clock of any file system takes for one tick
+KEPT = 4000  # summaries in a memo, at most
+_ANALYSIS = ("syntax", "bindings", "moments", "obstacles", "references", "summaries")
+_COMPILED = (".so", ".pyd", ".pyc")
 
 
-@dataclass(frozen=True)
-class Source:
-    """One module. `digest`: of its normalised syntax tree; `imports`: dotted names, perhaps of attributes; `reaches`: declared."""
+class Place(NamedTuple):
+    """The file of a module, and whether it is a package's `__init__.py`."""
 
-    digest: str
-    imports: frozenset[str]
-    reaches: tuple[str, ...]
+    path: str
+    is_package: bool
 
 
-_read: dict[Path, tuple[tuple[int, int], Source]] = {}
+class _Reading(NamedTuple):
+    """What was read of a file. `mark`: its times, size and inode then, or None where they prove nothing."""
+
+    mark: tuple[int, ...] | None
+    content: str
+    summary: Summary
 
 
-def source_file(module: str) -> Path | None:
-    """The file of a dotted module name, `__init__.py` for a package; None if there is none."""
-    top, *rest = module.split(".")
-    for folder in _folders(top, tuple(sys.path)):
-        path = Path(folder, *rest)
-        for candidate in (path / "__init__.py", path.with_suffix(".py")):
-            if candidate.is_file():
-                return candidate
-    return None
+_readings: dict[str, _Reading] = {}
+_recalled: dict[Path, dict[str, list]] = {}
+_new: dict[str, list] = {}
+
+
+class Places:
+    """Where modules lie, by the folders' lists of names as they were first asked for."""
+
+    def __init__(self) -> None:
+        self._listings: dict[str, frozenset[str]] = {}
+        self._found: dict[str, Place | None] = {}
+
+    def find(self, module: str) -> Place | None:
+        """The source of a dotted module name; None if there is none."""
+        if module not in self._found:
+            self._found[module] = self._find(module)
+        return self._found[module]
+
+    def is_compiled(self, module: str) -> bool:
+        """Whether the module is there, but not as Python source."""
+        above, _, name = module.rpartition(".")
+        return any(
+            file.split(".")[0] == name and file.endswith(_COMPILED)
+            for folder in self.folders(above)
+            for file in self._listing(folder)
+        )
+
+    def submodules(self, package: str) -> list[str]:
+        """The modules right below a package."""
+        names = {file.removesuffix(".py") for folder in self.folders(package) for file in self._listing(folder)}
+        found = (f"{package}.{name}" for name in sorted(names - {"__init__", "__main__"}) if name.isidentifier())
+        return [module for module in found if self.find(module)]
+
+    def hold(self) -> bool:
+        """Whether all the folders that were looked into list the same names now."""
+        return all(_names(folder) == names for folder, names in self._listings.items())
+
+    def _find(self, module: str) -> Place | None:
+        above, _, name = module.rpartition(".")
+        for folder in self.folders(above):
+            names = self._listing(folder)
+            if name in names and "__init__.py" in self._listing(f"{folder}/{name}"):
+                return Place(f"{folder}/{name}/__init__.py", True)
+            if f"{name}.py" in names:
+                return Place(f"{folder}/{name}.py", False)
+        return None
+
+    def folders(self, package: str) -> Iterable[str]:
+        """The folders that modules below `package` lie in; of no package, those of `sys.path`."""
+        if not package:
+            return [folder or os.getcwd() for folder in sys.path]
+        top, *rest = package.split(".")
+        return ["/".join((folder, *rest)) for folder in package_folders(top, tuple(sys.path))]
+
+    def _listing(self, folder: str) -> frozenset[str]:
+        if folder not in self._listings:
+            self._listings[folder] = _names(folder)
+        return self._listings[folder]
 
 
 @cache
-def _folders(top: str, _path: tuple[str, ...]) -> tuple[str, ...]:
+def package_folders(top: str, _path: tuple[str, ...]) -> tuple[str, ...]:
     """Where a top-level package lies, under this `sys.path`. Finding one runs no code of it."""
-    spec = importlib.util.find_spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return ()
     return tuple((spec.submodule_search_locations if spec else None) or ())
 
 
-def read_source(module: str, path: Path) -> Source:
-    """What `path` holds. A module that this process has loaded keeps its first reading: that is the code that runs here."""
-    status = path.stat()
-    mark = (status.st_mtime_ns, status.st_size)
-    known = _read.get(path)
-    if known and (known[0] == mark or getattr(sys.modules.get(module), "__file__", None) == str(path)):
-        return known[1]
-    source = _parse(module, path)
-    _read[path] = (mark, source)
-    return source
+def include_current_folder() -> None:
+    """Have modules in the current folder be found, after all others: a program started by `-m` or a script's name does not look there."""
+    folder = os.getcwd()
+    if not {folder, ""} & set(sys.path):
+        sys.path.append(folder)
 
 
-def _parse(module: str, path: Path) -> Source:
+def read_summary(module: str, place: Place, is_ours: bool) -> Summary:
+    """The module's summary. One of ours that this process has loaded keeps its first reading: that is the code that runs here.
+
+    ConfigError where the file is no Python, or cannot be read.
+    """
+    known = _readings.get(place.path)
+    if is_ours and known and getattr(sys.modules.get(module), "__file__", None) == place.path:
+        return known.summary
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
-    except SyntaxError as error:
-        raise ConfigError(f"module {module}: line {error.lineno} is no Python ({error.msg}); correct it") from error
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    imports = frozenset(name for node in _running(tree) for name in _imported(node, package))
-    digest = hashlib.sha256(encode(normalised(tree))).hexdigest()
-    return Source(digest, imports, _declared(module, tree))
+        mark = _mark(os.stat(place.path))
+        if known and mark == known.mark:
+            return known.summary
+        content = Path(place.path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"module {module}: {place.path} cannot be read ({error.strerror}); correct it") from error
+    digest = hashlib.sha256(content).hexdigest()
+    summary = known.summary if known and known.content == digest else _summary(module, place, content, digest)
+    is_settled = time.time_ns() - max(mark[:2]) > SETTLED_NS
+    _readings[place.path] = _Reading(mark if is_settled else None, digest, summary)
+    return summary
 
 
-def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes except those that only a type checker reads."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in (
-            getattr(node.test, "id", ""),
-            getattr(node.test, "attr", ""),
-        ):
-            for other in node.orelse:
-                yield other
-                yield from _running(other)
-            continue
-        yield node
-        yield from _running(node)
+def remember() -> None:
+    """Keep in the data root what was worked out since the last time."""
+    if _new:
+        known = {**_remembered(), **_new}
+        keep("code", {"analysis": _analysis(), "summaries": dict(list(known.items())[-KEPT:])})
+        _remembered().update(_new)
+        _new.clear()
 
 
-def _imported(node: ast.AST, package: str) -> list[str]:
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    if not isinstance(node, ast.ImportFrom):
-        return []
-    parents = package.split(".")[: len(package.split(".")) - (node.level - 1)] if node.level else []
-    base = ".".join([*parents, *([node.module] if node.module else [])])
-    return [base, *(f"{base}.{alias.name}" for alias in node.names)]
+def _summary(module: str, place: Place, content: bytes, digest: str) -> Summary:
+    package = module if place.is_package else module.rpartition(".")[0]
+    key = f"{module} {place.is_package:d}"
+    known = _new.get(key) or _remembered().get(key)
+    if known and known[0] == digest:
+        return _thawed(known[1])
+    try:
+        tree = ast.parse(content, filename=place.path)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 0
+        raise ConfigError(
+            f"module {module}: line {line} of {place.path} is no Python ({getattr(error, 'msg', error)}); correct it"
+        ) from error
+    summary = summarise(module, package, tree)
+    _new[key] = [digest, summary]
+    return summary
 
 
-def _declared(module: str, tree: ast.Module) -> tuple[str, ...]:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "REACHES" for target in node.targets):
-            try:
-                value = ast.literal_eval(node.value)
-            except ValueError:
-                value = None
-            if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
-                raise ConfigError(f"module {module}: REACHES must be a literal tuple of dotted module names")
-            return value
-    return ()
+def _thawed(values: list) -> Summary:
+    """A summary from its JSON."""
+    parts, imports, *rest = values
+    return Summary(
+        {name: Part(*part) for name, part in parts.items()},
+        {name: [(module, attribute) for module, attribute in targets] for name, targets in imports.items()},
+        *rest,
+    )
+
+
+def _remembered() -> dict[str, list]:
+    root = data_root()
+    if root not in _recalled:
+        kept = recall("code")
+        _recalled[root] = kept.get("summaries", {}) if kept.get("analysis") == _analysis() else {}
+    return _recalled[root]
+
+
+@cache
+def _analysis() -> str:
+    """What worked the summaries out: another version of it, or of Python, may come to others."""
+    own = b"".join(Path(__file__).with_name(f"{name}.py").read_bytes() for name in _ANALYSIS)
+    return hashlib.sha256(own + sys.version.encode()).hexdigest()
+
+
+def _mark(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _names(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder))
+    except OSError:
+        return frozenset()

@@ -1,20 +1,19 @@
 """A module's syntax tree as plain values that are the same on every Python version this project runs on.
 
 `ast.dump` differs between versions: fields are added, strings inside f-strings are split otherwise. Here a field without
-content is left out, so that a new one changes nothing; docstrings, positions and type comments are left out too.
+content is left out, so that a new one changes nothing; texts that stand alone (docstrings), positions and type comments are left out too.
 """
 
 import ast
 from typing import Any
 
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def normalised(node: Any) -> Any:
     """`node` as nested lists and scalars; equal for sources that differ in comments, layout and docstrings only."""
     if isinstance(node, list):
-        return [normalised(item) for item in node]
+        return [normalised(item) for item in node if not is_only_text(item)]
     if isinstance(node, ast.Constant):
         return ["Constant", *_constant(node.value)]
     if isinstance(node, ast.JoinedStr):
@@ -25,19 +24,16 @@ def normalised(node: Any) -> Any:
 
 
 def _fields(node: ast.AST) -> list[tuple[str, Any]]:
-    fields = {name: getattr(node, name, None) for name in node._fields if name not in _SKIPPED}
-    if isinstance(node, _WITH_DOCSTRING) and _starts_with_text(node.body):
-        fields["body"] = node.body[1:]
-    return list(fields.items())
+    return [(name, getattr(node, name, None)) for name in node._fields if name not in _SKIPPED]
 
 
 def _has_content(value: Any) -> bool:
     return value is not None and value != []
 
 
-def _starts_with_text(body: list[ast.stmt]) -> bool:
-    first = body[0] if body else None
-    return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+def is_only_text(node: Any) -> bool:
+    """Whether a statement is a text and nothing else: a docstring, or words where a comment might be."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _constant(value: Any) -> list[Any]:

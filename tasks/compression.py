@@ -3,8 +3,6 @@
 import json
 import sys
 
-from prefect.logging import get_run_logger
-
 from infra.launcher import launch
 from storage.manifests import put_files, read_manifest
 from storage.objects import open_store
@@ -13,9 +11,7 @@ from storage.root import scratch_folder
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import Recipe, TrainSection
-from tasks.stored import collect, lay_out, lay_out_arrays, read_files
-
-REACHES = ("tasks.nn.compressor",)
+from tasks.stored import collect, lay_out, read_files
 
 
 @step("compress")
@@ -29,6 +25,8 @@ def compress(
     storage: str,
 ) -> ArtifactRef:
     """Run the recipe's passes on the model and export it; no pass: the fp32 model as it is."""
+    from tasks.arrays import lay_out_arrays
+
     store = open_store(storage)
     with scratch_folder(f"compress-{recipe.name}") as folder:
         manifest = read_manifest(store, features.digest)
@@ -42,7 +40,7 @@ def compress(
         }
         job_file = folder / "job.json"
         job_file.write_text(json.dumps(job))
-        report = reporter(f"compress {recipe.name}", get_run_logger())
+        report = reporter(f"compress {recipe.name}")
         argv = [sys.executable, "-m", "tasks.nn.compressor", str(job_file)]
         launch(argv, on_line=report, log=folder / "compress.log", threads=train.threads)
         facts = json.loads((folder / "output" / "facts.json").read_bytes())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import MillraceError
+from storage.metering import metered
 
 USER_ERROR = 2
 
@@ -19,12 +20,17 @@ def emit(event: str, **fields: Any) -> None:
 
 
 def run(work: Callable[[Mapping[str, Any]], None], arguments: list[str]) -> int:
-    """Do `work` on the job in the file that is the only argument; the exit code: 0, or 2 after an `{"error": …}` line."""
+    """Do `work` on the job in the file that is the only argument; the exit code: 0, or 2 after an `{"error": …}` line.
+
+    The last line is `{"usage": …}`: what the work cost.
+    """
     try:
-        work(json.loads(Path(arguments[0]).read_bytes()))
+        with metered() as meter:
+            work(json.loads(Path(arguments[0]).read_bytes()))
     except MillraceError as error:
         _line({"error": str(error)})
         return USER_ERROR
+    _line({"usage": meter.cost()})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Decided afresh each run: which candidate, whether it may be released, against which champion. Nothing here is cached."""
+"""What is judged, beside which champion. The registry is asked afresh each run, and what it says is an input of the verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,15 +6,12 @@ from typing import Any
 
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
-from storage.records import is_whole
-from storage.refs import ArtifactRef, DatasetRef, FeaturesRef, LatencyRef, ScoresRef, TransformsRef
+from storage.refs import ArtifactRef, DatasetRef, LatencyRef, ScoresRef, TransformsRef
 from storage.registry import Version, open_registry
-from tasks.recipes import UNCOMPRESSED
-from tasks.results import read_latency, read_scores, read_targets, target_scale
-from tasks.scoring.choice import Candidate, Choice
-from tasks.scoring.choice import choose as choose_candidate
-from tasks.scoring.gate import Verdict, decide
-from tasks.sections import EvaluateSection
+from storage.wholeness import damage
+from tasks.scoring.decisions import Choice, Verdict
+
+ALREADY_CHAMPION = Verdict("promote", ("already the champion",), {})
 
 
 @dataclass(frozen=True)
@@ -27,13 +24,21 @@ class Champion:
     artifact: ArtifactRef | None = None
     transforms: TransformsRef | None = None
     scores: ScoresRef | None = None
-    features: FeaturesRef | None = None
     not_comparable: str = ""
 
     @property
     def to_compare(self) -> bool:
         """Whether there is another model to be compared with."""
         return self.artifact is not None and not self.same and not self.not_comparable
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the verdict on another model depends on."""
+        return {
+            "rolled_back": self.rolled_back,
+            "scores": self.scores,
+            "not_comparable": self.not_comparable,
+        }
 
     def scored(self, scores: ScoresRef) -> "Champion":
         """The champion with its scores on this run's test rows."""
@@ -80,7 +85,7 @@ DAMAGED = "its stored files are damaged or gone; roll back, or promote another v
 
 def _difference(store: ObjectStore, serving: Version, candidate: ArtifactRef, dataset: DatasetRef) -> str:
     """Why the model that serves cannot answer this data set's rows with the same classes; empty if it can."""
-    if not is_whole(store, serving.release) or not is_whole(store, serving.artifact):
+    if damage(store, serving.release, 0) or damage(store, serving.artifact, 0):
         return DAMAGED
     theirs, mine = (read_manifest(store, digest).meta for digest in (serving.artifact, candidate.digest))
     if theirs["task"] != mine["task"] or theirs.get("classes") != mine.get("classes"):
@@ -102,59 +107,10 @@ def _shape(column: Mapping[str, Any]) -> tuple[Any, ...]:
     return kind, column.get("shape")
 
 
-def choose(
-    section: EvaluateSection,
-    everyone: Mapping[str, ArtifactRef],
-    scores: Mapping[str, ScoresRef],
-    latency: LatencyRef,
-    features: FeaturesRef,
-) -> Choice:
-    """The candidate to judge, chosen on validation rows."""
-    measured = read_latency(latency)
-    candidates = {name: _candidate(name, everyone[name], scores[name], measured.get(name, {})) for name in everyone}
-    baseline = candidates.pop(UNCOMPRESSED.name)
-    targets = read_targets(features, "validation")
-    return choose_candidate(section, targets, list(candidates.values()), baseline, target_scale(features))
-
-
-def judge(
-    section: EvaluateSection,
-    choice: Choice,
-    everyone: Mapping[str, ArtifactRef],
-    scores: Mapping[str, ScoresRef],
-    latency: LatencyRef,
-    features: FeaturesRef,
-    champion: Champion,
-) -> Judgement:
-    """The gate's verdict on test rows, against the fp32 teacher and the champion."""
-    mine, teacher = read_scores(scores[choice.name]), read_scores(scores[UNCOMPRESSED.name])
-    verdict = decide(
-        section,
-        read_targets(features, "test"),
-        mine["test_outputs"],
-        teacher["test_outputs"],
-        read_scores(champion.scores)["test_outputs"] if champion.scores else None,
-        scored=mine["test"]["metrics"][section.metric],
-        target_scale=target_scale(features),
-        same_as_champion=champion.same,
-        rolled_back=champion.rolled_back,
-        not_comparable=champion.not_comparable,
-    )
-    return Judgement(
-        artifact=everyone[choice.name],
-        scores=scores[choice.name],
-        metric=section.metric,
-        choice=choice,
-        verdict=verdict,
-        champion_version=champion.version,
-        everyone=dict(everyone),
-        all_scores=dict(scores),
-        latency=latency,
-    )
-
-
-def _candidate(name: str, artifact: ArtifactRef, scores: ScoresRef, measured: Mapping[str, Any]) -> Candidate:
-    manifest = read_manifest(open_store(artifact.uri), artifact.digest)
-    speed = {int(b.removeprefix("b")): (m["ratio"], m["low"], m["high"]) for b, m in measured.items()}
-    outputs = read_scores(scores)["validation_outputs"]
-    return Candidate(name, outputs, manifest.files["model.onnx"].size, manifest.meta["operations"], speed)
+def holds_alias(inputs: Mapping[str, Any]) -> str:
+    """Why a recorded release no longer holds: it does only while the log says that this artifact has the alias. Empty: it holds."""
+    alias = inputs["release"].alias
+    serving = open_registry(inputs["storage"]).alias(inputs["name"], alias)
+    if serving is not None and serving.artifact == inputs["artifact"].digest:
+        return ""
+    return f"the alias {alias!r} points at {f'version {serving.number}' if serving else 'nothing'}, not at this model"

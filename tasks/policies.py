@@ -5,12 +5,10 @@ truth; Prefect's own result record only mirrors the one that was just found whol
 state, and what Prefect remembers by itself never decides.
 """
 
-import contextvars
 import functools
 import inspect
-import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,35 +19,20 @@ from prefect.logging import get_run_logger
 from prefect.results import get_result_store
 from prefect.tasks import exponential_backoff
 
-from storage.errors import ConfigError, TransientError
-from storage.fingerprints import fingerprint, libraries
-from storage.keys import step_key
-from storage.locks import hold
-from storage.objects import open_store
-from storage.records import StepRecord, find_record, put_record
+from storage.errors import TransientError
 from storage.refs import Ref
-from tasks.progress import current_run_id, reporter
-from tasks.sections import Section
+from tasks.caching import StepCache, Validity
+from tasks.progress import logging_to, reporter
 
 RETRIES = 3
-NOT_IN_KEY = {"storage", "expected_version"}
-Validity = Callable[[Mapping[str, Any]], bool]
-
-_key_in_progress: contextvars.ContextVar[str] = contextvars.ContextVar("key_in_progress", default="")
+UNNAMED = StepCache("", "")  # what a policy has before it is given its step: Prefect wants a default for every field
 
 
 @dataclass
-class StepCache(CachePolicy):
-    """The cache policy of one step. `valid` may refuse a hit that no longer holds (release: the alias has moved)."""
+class StepPolicy(CachePolicy):
+    """The cache policy of one step: ours, as Prefect asks for it."""
 
-    step_name: str = ""
-    module: str = ""
-    valid: Validity | None = None
-
-    def key(self, inputs: Mapping[str, Any]) -> str:
-        """The step's key: its name, the code it reaches, its libraries, its sections' fields, its inputs' digests."""
-        fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        return step_key(self.step_name, fields, fingerprint(self.module), libraries(self.module))
+    cache: StepCache = UNNAMED
 
     def compute_key(
         self, task_ctx: Any, inputs: dict[str, Any], flow_parameters: dict[str, Any], **kwargs: Any
@@ -58,40 +41,30 @@ class StepCache(CachePolicy):
 
         Where there is none the key is one that no result can have, whatever Prefect remembers of other stores.
         """
-        key = self.key(inputs)
-        record = self.lookup(key, inputs)
-        mirror = f"{key}-{uuid.uuid4().hex}"
+        parts = self.cache.parts(inputs)
+        record = self.cache.look_up(parts, inputs).record
+        mirror = f"{parts.key}-{uuid.uuid4().hex}"
         if record is not None:
             get_result_store().write(obj=record.output, key=mirror)
         return mirror
-
-    def lookup(self, key: str, inputs: Mapping[str, Any]) -> StepRecord | None:
-        """The latest whole record for `key`, or None where the step must run."""
-        found = find_record(open_store(inputs["storage"]), key)
-        return found[1] if found and (self.valid is None or self.valid(inputs)) else None
 
 
 def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Ref]], Task[..., Any]]:
     """Make a cached, retried Prefect task of a function. Its parameters are sections, refs and plain values, and `storage`."""
 
     def decorate(function: Callable[..., Ref]) -> Task[..., Any]:
-        cache = StepCache(step_name=name, module=function.__module__, valid=valid)
+        cache = StepCache(name, f"{function.__module__}:{function.__qualname__}", valid)
         signature = inspect.signature(function)
 
         @functools.wraps(function)
         def run(*args: Any, **kwargs: Any) -> Ref:
-            inputs = signature.bind(*args, **kwargs).arguments
-            key = cache.key(inputs)
-            report = reporter(name, get_run_logger())
-            with hold(
-                key, lambda: report({"event": "waiting for another run at this very step"})
-            ):  # another run in this data root may be at the same step: then its result is ours
-                record = cache.lookup(key, inputs)
-                return record.output if record else _compute(cache, key, function, inputs)
+            with logging_to(get_run_logger()):
+                waiting = functools.partial(reporter(name), {"event": "waiting for another run at this very step"})
+                return cache.result(function, signature.bind(*args, **kwargs).arguments, waiting)
 
         return task(
             name=name,
-            cache_policy=cache,
+            cache_policy=StepPolicy(cache=cache),
             persist_result=True,
             result_serializer="json",
             retries=RETRIES,
@@ -103,6 +76,11 @@ def step(name: str, valid: Validity | None = None) -> Callable[[Callable[..., Re
     return decorate
 
 
+def cache_of(task: Any) -> StepCache:
+    """The cache of a task that `step` made."""
+    return task.cache_policy.cache
+
+
 def is_transient(task: Any, _run: TaskRun, state: State) -> bool:
     """Whether the failure in `state` is worth another try: only our transient branch is."""
     failure = state.result(raise_on_failure=False)
@@ -110,39 +88,3 @@ def is_transient(task: Any, _run: TaskRun, state: State) -> bool:
         return False
     reporter(task.name, get_run_logger())({"event": "failed for now", "reason": str(failure)})
     return True
-
-
-def _compute(cache: StepCache, key: str, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
-    """Run the step and commit its result under the key that it had at the start."""
-    token, started = _key_in_progress.set(key), time.perf_counter()
-    try:
-        output = function(**inputs)
-    finally:
-        _key_in_progress.reset(token)
-    seconds = time.perf_counter() - started
-    if cache.key(inputs) != key:
-        raise ConfigError(
-            f"step {cache.step_name}: its code or libraries were changed while it ran; its result is not kept, run again"
-        )
-    record = StepRecord(
-        key=key, name=cache.step_name, output=output, seconds=seconds, created=time.time(), run_id=current_run_id()
-    )
-    put_record(open_store(inputs["storage"]), record)
-    return output
-
-
-def key_in_progress() -> str:
-    """The key of the step that this thread computes: a name for its work in progress."""
-    return _key_in_progress.get()
-
-
-def _identity(value: Any) -> Any:
-    if isinstance(value, Section):
-        return value.key_fields()
-    if isinstance(value, Ref):
-        return value.digest
-    if isinstance(value, Mapping):
-        return {name: _identity(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_identity(item) for item in value]
-    return value

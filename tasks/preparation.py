@@ -5,8 +5,6 @@ What is heavy (pandas, Dask) is imported where it is needed, so that a run that 
 
 from typing import Any
 
-from prefect.logging import get_run_logger
-
 from storage.errors import SchemaError
 from storage.manifests import put_files
 from storage.objects import open_store
@@ -25,8 +23,8 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
     from infra.clusters import open_cluster
     from tasks.frames.prepare import prepare_dataset
 
-    report = reporter("prepare", get_run_logger())
-    work = Work(code="tasks.frames.prepare", store=storage)
+    report = reporter("prepare")
+    work = Work(code="tasks.frames.prepare", store=storage, own=data.own_code())
     digest = prepare_dataset(
         data,
         _unchanged(data, identity),
@@ -66,7 +64,7 @@ def encode(dataset: DatasetRef, transforms: TransformsRef, cluster: ClusterSecti
     from tasks.frames.encoding import is_little
     from tasks.frames.gathering import crew
 
-    report = reporter("encode", get_run_logger())
+    report = reporter("encode")
     work = Work(code="tasks.frames.encoding", store=storage)
     with crew(lambda: open_cluster(cluster, report, work), is_little) as spread:
         digest = encode_rows(open_store(storage), dataset.digest, transforms.digest, spread, report)

@@ -3,9 +3,11 @@
 An event is a small dict with at least `stage`; what else it holds is the stage's own (epoch, rows_per_second, …).
 """
 
+import contextvars
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Event = dict[str, Any]
@@ -31,6 +33,7 @@ WORDS = {
 _listeners: list[Callable[[Event], None]] = []
 _run_id = ""
 _run_log: Any = None
+_stage_log: contextvars.ContextVar[Any] = contextvars.ContextVar("stage_log", default=None)
 
 
 def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
@@ -39,12 +42,24 @@ def listen(listener: Callable[[Event], None]) -> Callable[[], None]:
     return lambda: _listeners.remove(listener)
 
 
-def reporter(stage: str, logger: Any) -> Callable[[Event], None]:
+@contextmanager
+def logging_to(logger: Any) -> Iterator[None]:
+    """Have what is reported inside go to this log; it holds for the threads that copy the context, too."""
+    token = _stage_log.set(logger)
+    try:
+        yield
+    finally:
+        _stage_log.reset(token)
+
+
+def reporter(stage: str, logger: Any = None) -> Callable[[Event], None]:
     """A function that reports events of `stage`; the log gets one line every two seconds at most, and all that end something.
 
-    The log of the run as a whole gets the same, so that who looks at it need not look for the stage's own.
+    `logger`: the stage's, if not that of `logging_to`. The log of the run as a whole gets the same, so that who looks at it need
+    not look for the stage's own.
     """
     last_logged = 0.0
+    logger = logger or _stage_log.get() or logging.getLogger("millrace")
     logs = [logger, _run_log] if _is_elsewhere(logger) else [logger]
 
     def report(event: Event) -> None:

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from prefect.logging import get_run_logger
-
 from infra.launcher import launch
 from storage.blobs import read_blob
 from storage.manifests import Manifest, put_blobs, put_manifest, read_manifest
@@ -17,18 +15,11 @@ from storage.objects import ObjectStore, open_store
 from storage.refs import ArtifactRef, DatasetRef, ReleaseRef, ScoresRef
 from storage.registry import open_registry
 from storage.root import scratch_folder
+from tasks.judgement import holds_alias
 from tasks.policies import step
 from tasks.progress import current_run_id, reporter
 from tasks.sections import ReleaseSection
 from tasks.stored import lay_out
-
-REACHES = ("tasks.inference.parity", "tasks.service.__main__")
-
-
-def holds_alias(inputs: Mapping[str, Any]) -> bool:
-    """Whether the log says that this artifact already holds the alias: only then is a recorded release still true."""
-    serving = open_registry(inputs["storage"]).alias(inputs["name"], inputs["release"].alias)
-    return serving is not None and serving.artifact == inputs["artifact"].digest
 
 
 @step("release", valid=holds_alias)
@@ -48,7 +39,7 @@ def release(
     from tasks.service.smoke import smoke_test
 
     store, registry = open_store(storage), open_registry(storage)
-    report = reporter("release", get_run_logger())
+    report = reporter("release")
     manifest = read_manifest(store, artifact.digest)
     golden = _golden(store, manifest, dataset, release.golden_rows)
     _check_parity(store, manifest, golden, release.tolerance)

@@ -6,9 +6,9 @@ from typing import Any
 
 from storage.manifests import put_files, read_manifest
 from storage.objects import ObjectStore
+from tasks.arrays import fetch_arrays
 from tasks.frames.encoding import encode
 from tasks.frames.shelved import here
-from tasks.stored import fetch_arrays
 
 
 def encoded(store: ObjectStore, dataset: str, fitted: Mapping[str, bytes]) -> tuple[dict[str, Path], dict[str, Any]]:

@@ -10,14 +10,22 @@ def entry(value: float, width: float = 0.01) -> dict[str, float]:
     return {"value": value, "low": value - width, "high": min(1.0, value + width), "n": 540}
 
 
+def cost(seconds: float) -> dict[str, float | None]:
+    """A step's cost on a processor that was busy for nearly all of the time."""
+    return {
+        "wall_seconds": seconds, "cpu_seconds": 0.95 * seconds, "peak_memory_bytes": 512_000_000,
+        "bytes_in": 2_300_000, "bytes_out": 0, "gpu_seconds": None,
+    }  # fmt: skip
+
+
 def summary(decision: str = "promote") -> dict[str, Any]:
     released = decision == "promote"
     return {
         "run_id": "20260801-101500-a1b2c3",
         "pipeline": "digits",
         "steps": [
-            {"name": "prepare", "state": "cached", "seconds": 0.02, "key": DIGEST},
-            {"name": "train", "state": "computed", "seconds": 18.4, "key": DIGEST},
+            {"name": "prepare", "state": "cached", "seconds": 0.02, "key": DIGEST, "cost": cost(192.0)},
+            {"name": "train", "state": "computed", "seconds": 18.4, "key": DIGEST, "cost": cost(18.2)},
         ],
         "data": {"digest": DIGEST, "rows_in": 1800, "rows_out": 1797, "rows_quarantined": 3},
         "metrics": {
@@ -77,7 +85,7 @@ def view(decision: str = "promote") -> dict[str, Any]:
         ],
         "confusion": {"classes": ["cat", EVIL], "matrix": [[260, 4], [3, 273]]},
         "candidates": candidates,
-        "lineage": [{"step": "train", "key": DIGEST, "output": DIGEST, "state": "computed", "seconds": 18.4}],
+        "lineage": [{"step": step["name"], "output": DIGEST, **step} for step in summary(decision)["steps"]],
         "serve": {"model": "digits", "command": "millrace serve digits --no-auth", "item": [[0.0, 1.5], [3.0, 16.0]]},
         "started": "2026-08-01 10:15 UTC",
         "machine": "a processor",

@@ -9,6 +9,7 @@ from typing import Any
 from storage.blobs import put_blob, read_blob
 from storage.errors import SchemaError
 from storage.manifests import Manifest, canonical_json
+from storage.metering import carried
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.profile import build_profile
@@ -64,7 +65,7 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
 def merged_statistics(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Statistics]:
     """Of all training rows, by column, merged in the shards' order."""
     with ThreadPoolExecutor(READERS) as readers:
-        found = [one for one in readers.map(lambda shard: _statistics(store, shard), shards) if one]
+        found = [one for one in readers.map(carried(lambda shard: _statistics(store, shard)), shards) if one]
     return {c.name: merge(Statistics.from_json(one[c.name]) for one in found) for c in schema.columns}
 
 

@@ -12,6 +12,7 @@ from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
 from storage.errors import WorkerLost
+from storage.metering import charge, measured
 from tasks.frames.shelved import Spread, here
 
 T = TypeVar("T")
@@ -48,11 +49,13 @@ def spread(client: Client, name: str, function: Callable[[Any], T], items: Seque
         f"{name}-{index}-{run}" for index in range(len(items))
     ]  # never the same twice: results are not shared between runs
     try:
-        futures = client.map(function, items, key=keys, pure=False)
+        futures = client.map(measured(function), items, key=keys, pure=False)
         index_of = {future.key: index for index, future in enumerate(futures)}
         try:
             for future in as_completed(futures):
-                yield index_of[future.key], future.result()
+                result, cost = future.result()
+                charge(cost)
+                yield index_of[future.key], result
                 future.release()
         finally:
             for future in futures:

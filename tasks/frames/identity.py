@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import SchemaError
-from storage.root import data_root
+from storage.metering import carried
+from storage.root import data_root, scratch_folder
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import File, labels_beside, locate
@@ -65,7 +66,9 @@ def contents(files: Sequence[File]) -> list[tuple[str, int]]:
     path = data_root() / "identities.json"
     memo = _load(path)
     with ThreadPoolExecutor(READERS) as readers:
-        found = list(readers.map(lambda file: _digest(file, memo), files) if _slow(files) else _each(files, memo))
+        found = list(
+            readers.map(carried(lambda file: _digest(file, memo)), files) if _slow(files) else _each(files, memo)
+        )
     _save(path, {key: (mark, digest) for key, mark, digest, _ in found if key})
     return [(digest, size) for _, _, digest, size in found]
 
@@ -177,6 +180,7 @@ def _save(path: Path, found: Memo) -> None:
     if found.items() <= known.items():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps({**known, **found}))
-    partial.replace(path)
+    with scratch_folder("memo") as folder:
+        partial = folder / "identities.json"
+        partial.write_text(json.dumps({**known, **found}))
+        partial.replace(path)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.metering import carried
 from tasks.frames import audio_files, image_files, text_files
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import FILE, ROW, Raw, Refusal
@@ -58,7 +59,7 @@ def _loose(piece: Piece) -> Iterator[tuple[str, bytes]]:
     with ThreadPoolExecutor(READERS) as readers:
         for at in range(0, len(piece.entries), HELD):
             entries = piece.entries[at : at + HELD]
-            yield from zip((entry.name for entry in entries), readers.map(_content, entries), strict=True)
+            yield from zip((entry.name for entry in entries), readers.map(carried(_content), entries), strict=True)
 
 
 def _content(entry: Entry) -> bytes:

@@ -81,14 +81,16 @@ def surveying(section: DataSection, store: ObjectStore) -> Work:
 
 def settlings(section: DataSection, store: ObjectStore) -> Work:
     """Settling what the section leaves open."""
-    scope = make_scope("settle", ["tasks.frames.settling:settle", "tasks.frames.settling:infer"], _shared(section))
+    scope = make_scope(
+        "settle", ["tasks.frames.settling:settle", "tasks.frames.settling:infer", *section.own_code()], _shared(section)
+    )
     return Work("settle", partial(_settle, section), scope, store.url)
 
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
     """The shards of a plan."""
     shared = [_shared(plan.section), list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
-    scope = make_scope("shard", ["tasks.frames.shards:process_shard"], shared)
+    scope = make_scope("shard", ["tasks.frames.shards:process_shard", *plan.section.own_code()], shared)
     return Work("shard", partial(process_shard, plan.section, plan.schema), scope, store.url)
 
 

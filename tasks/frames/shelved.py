@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from storage.fingerprints import reach
@@ -10,6 +10,7 @@ from storage.keys import step_key
 from storage.objects import ObjectStore, open_store
 from storage.shards import ShardResult, Shelf
 from storage.wholeness import Sizes, damaged_blobs
+from tasks.caching import trust
 from tasks.frames.identity import check_unchanged
 from tasks.frames.streams import Entry
 
@@ -38,18 +39,22 @@ Spread = Callable[[str, Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of shard. `compute` makes the result of an item; `scope`: what all of them share."""
+    """One kind of shard. `compute` makes the result of an item; `scope`: what all of them share; `fresh`: nothing that is known counts."""
 
     name: str
     compute: Compute
     scope: str
     store_url: str
+    fresh: bool = False
 
     def __call__(self, items: Sequence[Item]) -> list[ShardResult]:
         """The results of `items`, each committed before the next is begun. One that is committed meanwhile is not made again."""
         store = open_store(self.store_url)
         shelf = Shelf(store, self.scope)
-        return [shelf.find(item.key) or self._make(store, shelf, item) for item in items]
+        return [self._found(shelf, item) or self._make(store, shelf, item) for item in items]
+
+    def _found(self, shelf: Shelf, item: Item) -> ShardResult | None:
+        return None if self.fresh else shelf.find(item.key)
 
     def _make(self, store: ObjectStore, shelf: Shelf, item: Item) -> ShardResult:
         result = self.compute(store, item)
@@ -76,7 +81,9 @@ def complete(work: Work, items: Sequence[Item], spread: Spread, report: Report) 
     store = open_store(work.store_url)
     shelf = Shelf(store, work.scope)
     keys = [item.key for item in items]
-    found, damaged = whole_results(store, shelf, keys)
+    believed = trust.get()
+    work = replace(work, fresh=believed.force)
+    found, damaged = whole_results(store, shelf, [] if work.fresh else keys, believed.share)
     shelf.drop(damaged)
     wanted = dict(zip(keys, items, strict=True))
     done, rows = len(found), _rows(found.values())
@@ -97,7 +104,7 @@ def here(_name: str, function: Callable[[Any], Any], batches: Sequence[Any]) -> 
 
 
 def whole_results(
-    store: ObjectStore, shelf: Shelf, keys: Iterable[str], share: float = 0.0, sizes: Sizes | None = None
+    store: ObjectStore, shelf: Shelf, keys: Iterable[str], share: float, sizes: Sizes | None = None
 ) -> tuple[dict[str, ShardResult], dict[str, str]]:
     """Of those `keys` the results that the shelf knows and whose blobs are whole; and what is wrong with the others that it knows.
 

@@ -20,6 +20,7 @@ import zstandard
 
 from storage.errors import ConfigError, NotFound
 from storage.root import work_folder
+from tasks.frames.counting import counted
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 
@@ -72,6 +73,12 @@ def open_entry(entry: Entry) -> Iterator[Any]:
 @contextmanager
 def opened(url: str) -> Iterator[Any]:
     """The bytes of `url` as they lie there, as a stream that can seek."""
+    with _opened(url) as raw, counted(raw) as stream:
+        yield stream
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Any]:
     fs, path = filesystem(url)
     if not path.startswith(("http://", "https://")):
         with fs.open(path, "rb") as file:

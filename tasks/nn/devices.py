@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from storage.errors import ConfigError
+from storage.metering import hold_gpu
 from tasks.sections import TrainSection
 
 
@@ -41,6 +42,8 @@ def settle(section: TrainSection) -> Place:
     if section.device == "cuda" and found != "cuda":
         raise ConfigError("train.device: found no CUDA device that torch can use, wanted cuda; set train.device=cpu")
     device = torch.device(found if section.device == "auto" else section.device)
+    if device.type == "cuda":
+        hold_gpu()
     torch.set_num_threads(section.threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)  # allowed once in a process

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.report.content import gate_metric, most_confused, quarantine_rules, split_shares, tiles, yaml_text
-from tasks.report.formats import DECISIONS, count, duration, metric_name, metric_range, metric_value, ratio, size
+from tasks.report.costs import HEADINGS, cost_cells, saved
+from tasks.report.formats import DECISIONS, count, metric_name, metric_range, metric_value, ratio, size
 from tasks.report.serving import curl, serve_command
 
 COLOURS = re.compile(r"(--[a-z]+): light-dark\((#[0-9a-f]{6}),")
@@ -117,9 +118,10 @@ def _lineage(view: Mapping[str, Any]) -> Iterator[str]:
     rows = view.get("lineage") or []
     yield "## Steps" if rows else ""
     yield table(
-        ("Step", "State", "Time", "Key", "Output"),
-        ((r["step"], r["state"], duration(r["seconds"] or 0), r["key"][:12], r["output"][:12]) for r in rows),
+        ("Step", "State", *HEADINGS, "Key", "Output"),
+        ((r["step"], r["state"], *cost_cells(r).values(), r["key"][:12], r["output"][:12]) for r in rows),
     )
+    yield saved(rows).capitalize()
     if view.get("config"):
         yield f"## Configuration\n\n```yaml\n{yaml_text(view['config'])}```"
 

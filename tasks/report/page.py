@@ -18,6 +18,7 @@ from tasks.report.content import (
     tiles,
     yaml_text,
 )
+from tasks.report.costs import HEADINGS, cost_cells, saved, total_cells
 from tasks.report.figures import candidates_plot, class_balance, confusion_matrix, loss_curve, metric_intervals
 from tasks.report.serving import curl, serve_command
 
@@ -36,8 +37,9 @@ def render(view: Mapping[str, Any], figures: Mapping[str, str] | None = None) ->
         "duration": formats.duration,
         "ratio": formats.ratio,
         "count": formats.count,
+        "cost_cells": cost_cells,
     }
-    serve = view.get("serve")
+    serve, lineage = view.get("serve"), view.get("lineage") or []
     return environment.get_template("page.html.j2").render(
         summary=summary,
         verdict=summary.get("verdict") or {"decision": "hold", "reasons": ["no verdict was reached"]},
@@ -53,8 +55,11 @@ def render(view: Mapping[str, Any], figures: Mapping[str, str] | None = None) ->
         confused=most_confused(view),
         history=view.get("history") or [],
         candidates=view.get("candidates") or [],
-        lineage=view.get("lineage") or [],
-        total=steps_total(view.get("lineage") or []),
+        lineage=lineage,
+        total=steps_total(lineage),
+        cost_headings=HEADINGS,
+        total_cells=total_cells(lineage),
+        saved=saved(lineage),
         serve={**serve, "command": serve_command(serve), "curl": curl(serve)} if serve else None,
         config=yaml_text(view.get("config")),
         started=view.get("started", ""),

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from tasks.report.costs import saved
 from tasks.report.formats import (
     DECISIONS,
     compared_sizes,
@@ -102,6 +103,8 @@ def _steps(summary: Mapping[str, Any]) -> Iterator[str]:
     named = ", ".join(f"{step['name']} {duration(step['seconds'])}" for step in longest)
     text = f"{len(computed)} computed, {len(steps) - len(computed)} cached" + (f"; longest: {named}" if named else "")
     yield from _wrapped("Steps", text)
+    if found := saved(steps):
+        yield _line("", found)
 
 
 def _verdict(summary: Mapping[str, Any]) -> Iterator[str]:

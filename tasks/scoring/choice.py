@@ -13,6 +13,7 @@ import numpy as np
 
 from tasks.scoring.answers import not_finite
 from tasks.scoring.comparison import Comparison, compare
+from tasks.scoring.decisions import Choice
 from tasks.scoring.wording import difference, figure, metric_name
 from tasks.sections import EvaluateSection
 
@@ -26,15 +27,6 @@ class Candidate:
     model_bytes: int
     operations: int
     speed: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """`name`: the one to judge. `why`: for every candidate, why it was or was not taken. `comparisons`: on validation rows."""
-
-    name: str
-    why: Mapping[str, str]
-    comparisons: Mapping[str, Comparison]
 
 
 def choose(
@@ -55,7 +47,7 @@ def choose(
     chosen = min(eligible, key=lambda item: (item.model_bytes, item.operations, item is baseline, item.name))
     figures = _figures(section, comparisons, baseline, target_scale)
     why = {item.name: figures[item.name] + (objections.get(item.name) or _place(item, chosen)) for item in everyone}
-    return Choice(chosen.name, why, comparisons)
+    return Choice(chosen.name, why)
 
 
 def _objection(section: EvaluateSection, candidate: Candidate, comparison: Comparison) -> str:

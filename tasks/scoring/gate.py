@@ -12,31 +12,16 @@ it passes even where its interval reaches below, which the reason then says, as 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
 from tasks.scoring.answers import not_finite
 from tasks.scoring.comparison import Comparison, compare
+from tasks.scoring.decisions import Decision, Verdict
 from tasks.scoring.wording import LESS_IS_BETTER, compared, figure, metric_name
 from tasks.sections import EvaluateSection
 
-Decision = Literal["promote", "hold", "reject"]
 TEACHER, CHAMPION = "the uncompressed model's", "the champion's"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """`bounds`: by reference (teacher, champion) the comparison's figures, as plain JSON values."""
-
-    decision: Decision
-    reasons: tuple[str, ...]
-    bounds: Mapping[str, Mapping[str, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {"decision": self.decision, "reasons": list(self.reasons), "bounds": dict(self.bounds)}
 
 
 def decide(
@@ -48,18 +33,15 @@ def decide(
     *,
     scored: Mapping[str, float],
     target_scale: tuple[float, float] | None = None,
-    same_as_champion: bool = False,
     rolled_back: bool = False,
     not_comparable: str = "",
 ) -> Verdict:
     """Judge the outputs (N, K) of `candidate` on test rows with targets `y` (N,).
 
     `scored`: the candidate's own entry for the section's metric (value, low, high), as `score` gave it. `target_scale`: (mean,
-    deviation) of a regression's target. `same_as_champion`: this artifact already serves. `rolled_back`: it once served and was taken
+    deviation) of a regression's target. `rolled_back`: it once served and was taken
     back. `not_comparable`: why the champion cannot be scored on these rows. Raises SchemaError where rows do not match.
     """
-    if same_as_champion:
-        return Verdict("promote", ("already the champion",), {})
     comparisons = {"teacher": compare(section, y, candidate, teacher)}
     if champion is not None:
         comparisons["champion"] = compare(section, y, candidate, champion)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from storage.errors import ConfigError
 from storage.surroundings import variables
-from tasks.sections.base import NOT_IN_KEY, Section, Url
+from tasks.sections.base import NOT_IN_KEY, Section, Share, Url
 
 _NAME = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"  # what Kubernetes takes for a name
 
@@ -55,6 +55,13 @@ class StorageSection(Section):
     kms_key: str = Field(
         default="",
         description="The KMS key's id, for sse-kms; empty: the account's default",
+        json_schema_extra=NOT_IN_KEY,
+    )
+
+    verify_share: Share = Field(
+        default=0.01,
+        description="Share of the blobs of each hit that are hashed again; their sizes are always checked. 1: all, as --verify does; "
+        "on a local folder all are, as often as a file's times or size change",
         json_schema_extra=NOT_IN_KEY,
     )
 

@@ -13,6 +13,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from storage.errors import CorruptArtifact, ProcessFailed
+from storage.metering import reap
 from storage.root import scratch_folder
 from tasks.inference.golden import check_predictions
 from tasks.service.limits import Limits
@@ -62,7 +63,7 @@ def _running(storage: str, name: str, version: int) -> Iterator[str]:
         try:
             yield _url(process, folder / "log")
             process.terminate()
-            if process.wait(STOP_SECONDS) != 0:
+            if reap(process, STOP_SECONDS) != 0:
                 raise ProcessFailed(
                     f"smoke test: the server stopped with {process.returncode}: {_tail(folder / 'log')}"
                 )
@@ -70,7 +71,7 @@ def _running(storage: str, name: str, version: int) -> Iterator[str]:
             raise ProcessFailed(f"smoke test: the server had not stopped after {STOP_SECONDS:g} s") from None
         finally:
             process.kill()
-            process.wait()
+            reap(process)
             for pipe in (process.stdin, process.stdout):
                 _close(pipe)
 

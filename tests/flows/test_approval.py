@@ -26,8 +26,7 @@ from storage.errors import ConfigError, NotFound
 from storage.refs import ArtifactRef, LatencyRef, ScoresRef
 from storage.registry import open_registry
 from tasks.judgement import Judgement
-from tasks.scoring.choice import Choice
-from tasks.scoring.gate import Verdict
+from tasks.scoring.decisions import Choice, Verdict
 from tasks.sections import StorageSection
 
 A, B = "a" * 64, "b" * 64
@@ -61,7 +60,7 @@ def asking(store: str, **more: Any) -> Run:
 def judgement(store: str, artifact: str = B, decision: Any = "promote") -> Judgement:
     ref, scores = ArtifactRef(store, artifact), ScoresRef(store, A)
     verdict = Verdict(decision, ("accuracy 98 % is enough",), {})
-    return Judgement(ref, scores, "accuracy", Choice("int8", {}, {}), verdict, 1, {}, {}, LatencyRef(store, A))
+    return Judgement(ref, scores, "accuracy", Choice("int8", {}), verdict, 1, {}, {}, LatencyRef(store, A))
 
 
 def meeting_the_question(act: Callable[[SyncPrefectClient, FlowRun], Any]) -> threading.Thread:

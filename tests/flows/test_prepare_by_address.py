@@ -11,6 +11,7 @@ import pytest
 from certificates import make_authority
 from commands import ROOT, environment, free_port, wait_for
 from distributed import Client
+from odd_workers import odd
 from tables import csv_section, write_csv
 
 from infra.agreement import Outfit, Work, outfit
@@ -105,47 +106,11 @@ def test_certificates_that_do_not_fit_are_told_apart(elsewhere: ClusterSection, 
             pass
 
 
-TOGETHER = """
-import asyncio, sys
-{before}
-from distributed import Scheduler, Worker
-
-async def main():
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
-        if {worker}:
-            await Worker(scheduler.address, nthreads=1)
-        print(scheduler.address, flush=True)
-        await scheduler.finished()
-
-asyncio.run(main())
+OTHER_DASK = """
+import distributed.versions as v
+v._version_cached = lambda name, real=v._version_cached: '0.1' if name == 'dask' else real(name)
 """
-OTHER_VERSION = (
-    "{module}.{function} = lambda name, real={module}.{function}: '0.1' if name == '{package}' else real(name)"
-)
-OTHER_LIBRARY = "import importlib.metadata as m; " + OTHER_VERSION.format(
-    module="m", function="version", package="pyarrow"
-)
-OTHER_DASK = "import distributed.versions as v; " + OTHER_VERSION.format(
-    module="v", function="_version_cached", package="dask"
-)
 FORGET = "for name in list(sys.modules):\n    name.partition('.')[0] in ('tasks', 'infra', 'storage') and sys.modules.pop(name)\n"
-
-
-@contextmanager
-def odd(before: str, folder: Path, worker: bool = True) -> Iterator[ClusterSection]:
-    """A scheduler with a worker in a process that is different from ours by what it does `before`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", TOGETHER.format(before=before, worker=worker)],
-        stdout=subprocess.PIPE,
-        env=environment(folder),
-        text=True,
-    )
-    try:
-        assert process.stdout
-        yield ClusterSection(address=process.stdout.readline().strip())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture
@@ -158,12 +123,22 @@ def other_code(tmp_path: Path) -> str:
     return f"import sys\nsys.path.insert(0, {str(tmp_path / 'copy')!r})\n{FORGET}"
 
 
-def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, other_code: str):
+@pytest.fixture
+def other_library(tmp_path: Path) -> str:
+    """What makes a process find another version of pyarrow installed."""
+    info = tmp_path / "library" / "pyarrow-0.1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: pyarrow\nVersion: 0.1\n")
+    (info / "top_level.txt").write_text("pyarrow\n")
+    return f"import sys\nsys.path.insert(0, {str(tmp_path / 'library')!r})\n"
+
+
+def test_a_worker_that_would_do_the_work_otherwise_is_refused(tmp_path: Path, other_code: str, other_library: str):
     """One worker, made worse from case to case: the fault that is looked at first comes last."""
     with odd("", tmp_path) as section:
         for mischief, message in {
             other_code: "has other code of Millrace than this run",
-            OTHER_LIBRARY: r"has pyarrow 0\.1, wanted \d.* as here",
+            other_library: r"has pyarrow 0\.1, wanted \d.* as here",
             OTHER_DASK: r"has dask 0\.1, wanted",
             f"import sys\n{FORGET}sys.modules['infra'] = None": r"cannot begin the work \(.*No module named",
         }.items():

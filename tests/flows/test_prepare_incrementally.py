@@ -22,6 +22,7 @@ from infra.clusters import open_cluster
 from storage.blobs import read_blob
 from storage.manifests import put_files, read_manifest
 from storage.objects import ObjectStore, open_store
+from tasks.arrays import fetch_arrays
 from tasks.frames import encoding
 from tasks.frames.encoding import encode, encode_shard
 from tasks.frames.fitting import fit_transforms
@@ -31,7 +32,7 @@ from tasks.frames.prepare import prepare_dataset
 from tasks.frames.shelved import here
 from tasks.frames.stored_rows import columns_of, stored_shards
 from tasks.sections import ClusterSection, DataSection, TransformsSection
-from tasks.stored import fetch_arrays, read_files
+from tasks.stored import read_files
 
 FILES = 300
 

@@ -12,7 +12,7 @@ import yaml
 from commands import ROOT
 
 from flows.local_prefect import SETTINGS
-from storage.fingerprints import libraries, reached
+from storage.fingerprints import reach
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
 MANIFESTS = sorted(set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"})
@@ -64,12 +64,13 @@ def test_the_serving_image_has_every_module_and_library_of_the_service_and_no_mo
     copied = [
         line.split()[1] for line in instructions("Dockerfile.serve") if line.startswith(("COPY storage", "COPY tasks"))
     ]
-    modules = {name for start in SERVICE for name in reached(start)} - {"tasks"}
+    loaded = reach(*SERVICE).modules
+    modules = set(loaded) - {"tasks"}
     folders = tuple(folder.replace("/", ".") for folder in copied if not folder.endswith(".py"))
     assert "tasks/__init__.py" in copied
     assert [name for name in modules if not name.startswith(folders)] == []
     lines = (CONTAINERS / "requirements-serve.txt").read_text().splitlines()
-    imported = {name for start in SERVICE for name in libraries(start)}
+    imported = set(reach(*loaded).libraries)  # also of what they only load
     assert {line for line in lines if not line.startswith("#")} == imported | {"httptools"}  # uvicorn's, by its name
 
 

@@ -107,12 +107,6 @@ def test_a_loss_beyond_the_margin_that_is_not_sure_says_that_no_number_of_rows_w
     assert "no number of examples would do" in verdict.reasons[0]
 
 
-def test_the_champion_itself_is_promoted_without_a_question() -> None:
-    y = labels(20)
-    verdict = judged(y, model(y), model(y), same_as_champion=True)
-    assert (verdict.decision, verdict.reasons) == ("promote", ("already the champion",))
-
-
 def test_a_model_that_was_rolled_back_does_not_come_back_by_itself() -> None:
     y = labels(450)
     verdict = judged(y, model(y), model(y), model(y), rolled_back=True)

@@ -8,8 +8,9 @@ import shlex
 from html.parser import HTMLParser
 
 import pytest
-from reported import EVIL, entry, summary, view
+from reported import DIGEST, EVIL, entry, summary, view
 
+from tasks.report.costs import HEADINGS, cost_cells, saved, total_cells
 from tasks.report.figures import candidates_plot
 from tasks.report.formats import duration, metric_range, metric_value, ratio, size
 from tasks.report.markdown import summary_rows, to_markdown
@@ -156,6 +157,38 @@ def test_many_classes_and_long_names_still_make_a_page() -> None:
     }
     many["dataset"]["profile"]["label"]["counts"] = {name: index for index, name in enumerate(classes)}
     assert "too many classes" in Page(render(many)).text
+
+
+def test_what_each_step_cost_is_shown_and_what_was_not_measured_is_a_dash() -> None:
+    rows = view()["lineage"]
+    hit, computed = (list(cost_cells(row).values()) for row in rows)
+    assert hit == ["20 ms", "–", "–", "–", "–", "–", "3 min 12 s"]
+    assert computed == ["18.4 s", "17.3 s", "512 MB", "2.3 MB", "0 B", "–", "–"]
+    assert list(total_cells(rows).values()) == ["18.4 s", "17.3 s", "512 MB", "2.3 MB", "0 B", "–", "3 min 12 s"]
+    page, text = Page(render(view())).text, to_markdown(view(), {})
+    for cell in (*HEADINGS, *hit, *computed):
+        assert cell in page, cell
+    assert f"| train | computed | {' | '.join(computed)} | {DIGEST[:12]} |" in text
+
+
+def test_a_run_of_a_time_when_costs_were_not_noted_shows_dashes() -> None:
+    old = [
+        {"step": "train", "state": state, "seconds": 2.0, "key": DIGEST, "output": DIGEST}
+        for state in ("computed", "cached")
+    ]
+    assert [list(cost_cells(row).values())[1:] for row in old] == [["–"] * 6] * 2
+    assert list(total_cells(old).values()) == ["4.0 s", *["–"] * 6]
+    assert saved(old) == ""
+    assert Page(render({**view(), "lineage": old})).open == []
+
+
+def test_what_the_hits_saved_is_said_in_one_line() -> None:
+    steps = summary()["steps"]
+    assert saved(steps) == "saved 3 min 12 s of computing by 1 hit"
+    assert saved([steps[0], steps[0]]) == "saved 6 min 24 s of computing by 2 hits"
+    assert saved(steps[1:]) == ""
+    assert "saved 3 min 12 s of computing by 1 hit\n" in summary_text(summary())
+    assert "saved" not in summary_text({**summary(), "steps": steps[1:]})
 
 
 def test_the_terminal_summary_fits_a_screen() -> None:

@@ -1,5 +1,6 @@
 """The configuration: where it comes from, what wins, how a mistake is answered, and what of it is part of a key."""
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ from fields import fields_of, models_in, with_passes
 from flows.presets import PRESETS, preset_config
 from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
 from storage.errors import ConfigError
+from storage.keys import encode
 from tasks.sections import Section
 from tasks.sections.train import FamilyName
 
@@ -30,6 +32,7 @@ NEVER_IN_KEY = {
     "storage.ca_file",
     "storage.encryption",
     "storage.kms_key",
+    "storage.verify_share",
     "cluster.address",
     "cluster.workers",
     "cluster.memory_gib",
@@ -180,6 +183,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.ca_file": "ca.pem",
         "storage.encryption": "sse-kms",
         "storage.kms_key": "mine",
+        "storage.verify_share": 0.5,
         "cluster.address": "cuda",
         "release.approval.ask": True,
         **dict.fromkeys(
@@ -232,3 +236,10 @@ def test_every_section_is_frozen_and_refuses_unknown_fields():
     for section in sections:
         assert issubclass(section, Section)
         assert (section.model_config.get("frozen"), section.model_config.get("extra")) == (True, "forbid")
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_a_configuration_has_the_same_key_however_it_came_here(preset: str):
+    config = resolve(preset, None)
+    travelled = PipelineConfig.model_validate(json.loads(config.model_dump_json()))
+    assert encode(travelled.key_fields()) == encode(config.key_fields())

@@ -8,9 +8,10 @@ import pytest
 
 from storage.manifests import manifest_key, put_files, read_manifest
 from storage.objects import ObjectStore, open_store
-from storage.records import StepRecord, find_record, is_whole, next_attempt, put_record, record_key
+from storage.records import StepRecord, find_record, next_attempt, put_record, record_key
 from storage.refs import ModelRef
 from storage.verification import outputs
+from storage.wholeness import damage
 
 KEY = "5" * 64
 
@@ -26,6 +27,12 @@ def record(store: ObjectStore) -> StepRecord:
     return StepRecord(KEY, "train", ModelRef(store.url, digest), seconds=1.5, created=1_700_000_000.0, run_id="run")
 
 
+def found(store: ObjectStore, key: str) -> tuple[int, StepRecord | None]:
+    """The attempt that counts, and its record."""
+    lookup = find_record(store, key)
+    return lookup.attempt, lookup.record
+
+
 def weights(store: ObjectStore, record: StepRecord) -> Path:
     path = store.local_path(read_manifest(store, record.output.digest).files["weights.bin"].key)
     assert path
@@ -33,72 +40,72 @@ def weights(store: ObjectStore, record: StepRecord) -> Path:
 
 
 def test_without_a_record_there_is_no_hit(store: ObjectStore):
-    assert find_record(store, KEY) is None
+    assert find_record(store, KEY).record is None
     assert next_attempt(store, KEY) == 1
 
 
 def test_a_record_is_found_as_it_was_put(store: ObjectStore, record: StepRecord):
     assert put_record(store, record) == 1
-    assert find_record(store, KEY) == (1, record)
-    assert find_record(store, "6" * 64) is None
+    assert found(store, KEY) == (1, record)
+    assert find_record(store, "6" * 64).record is None
 
 
 def test_the_latest_whole_attempt_wins(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     gone = put_files(store, "model", {"weights.bin": b"other"}, {})
     assert put_record(store, replace(record, output=ModelRef(store.url, gone))) == 2
-    assert find_record(store, KEY) == (2, replace(record, output=ModelRef(store.url, gone)))
+    assert found(store, KEY) == (2, replace(record, output=ModelRef(store.url, gone)))
     store.delete(manifest_key(gone))
-    assert find_record(store, KEY) == (1, record)
+    assert found(store, KEY) == (1, record)
     assert next_attempt(store, KEY) == 3
 
 
 def test_a_truncated_blob_makes_a_miss_until_it_is_stored_again(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     os.truncate(weights(store, record), 3)
-    assert find_record(store, KEY) is None
+    assert find_record(store, KEY).record is None
     put_files(store, "model", {"weights.bin": b"1234", "model.json": b"{}"}, {})
-    assert find_record(store, KEY) == (1, record)
+    assert found(store, KEY) == (1, record)
 
 
 def test_a_missing_blob_makes_a_miss(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     weights(store, record).unlink()
-    assert find_record(store, KEY) is None
+    assert find_record(store, KEY).record is None
 
 
 def test_a_flipped_byte_makes_a_miss_on_this_machines_disk_even_unasked(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     weights(store, record).write_bytes(b"1235")
-    assert find_record(store, KEY) is None
-    assert find_record(store, KEY, verify=True) is None
+    assert find_record(store, KEY).record is None
+    assert find_record(store, KEY, share=1).record is None
 
 
 def test_a_damaged_manifest_makes_a_miss(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     store.put(manifest_key(record.output.digest), b'{"kind":"model","files":{},"meta":{}}')
-    assert find_record(store, KEY) is None
+    assert find_record(store, KEY).record is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"key":"other"}'])
 def test_what_is_no_record_makes_a_miss(store: ObjectStore, record: StepRecord, content: bytes):
     store.put(record_key(KEY, 1), content)
-    assert find_record(store, KEY) is None
+    assert find_record(store, KEY).record is None
     assert put_record(store, record) == 2
 
 
 def test_a_record_copied_to_another_key_makes_a_miss(store: ObjectStore, record: StepRecord):
     put_record(store, record)
     store.put(record_key("6" * 64, 1), store.get(record_key(KEY, 1)))
-    assert find_record(store, "6" * 64) is None
+    assert find_record(store, "6" * 64).record is None
 
 
 def test_an_output_of_many_files_is_checked_by_one_listing(store: ObjectStore):
     digest = put_files(store, "dataset", {f"rows/part-{n:05d}.bin": b"%d" % n for n in range(300)}, {})
-    assert is_whole(store, digest)
+    assert not damage(store, digest, 0)
     blob = read_manifest(store, digest).files["rows/part-00123.bin"]
     store.delete(blob.key)
-    assert not is_whole(store, digest)
+    assert damage(store, digest, 0)
 
 
 def test_two_outputs_of_one_key_are_both_remembered(store: ObjectStore, record: StepRecord):

@@ -107,9 +107,9 @@ def test_a_flipped_byte_is_refused_and_leaves_no_file(store: ObjectStore, tmp_pa
 def test_records_and_registry_work_as_on_disk(store: ObjectStore):
     digest = put_files(store, "model", {"model.json": b"{}", "weights.bin": b"1"}, {"a": 1})
     record = StepRecord("a" * 64, "train", ModelRef(store.url, digest), 1.0, 2.0, "")
-    assert find_record(store, "a" * 64) is None
+    assert find_record(store, "a" * 64).record is None
     assert put_record(store, record) == 1
-    assert find_record(store, "a" * 64) == (1, record)
+    assert find_record(store, "a" * 64).record == record
     registry = open_registry(store.url)
     assert registry.register("digits", digest, digest) == 1
     registry.promote("digits", 1)

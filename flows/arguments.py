@@ -1,0 +1,159 @@
+"""The arguments of the `millrace` command."""
+
+import argparse
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="millrace", description="From data in a bucket to a served model.")
+    top.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_plan(commands)
+    _add_history(commands)
+    _add_prefect(commands)
+    _add_registry(commands)
+    _add_serving(commands)
+    _add_storage(commands)
+    verify = _command(commands, "verify", "check every stored byte against its digest")
+    verify.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return top
+
+
+def _command(commands, name: str, text: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "--storage", metavar="URL", default="", help="folder, s3://…, gs://… or az://… (default: .millrace/store)"
+    )
+    if name not in ("run", "plan"):  # which have their own, of which every section counts
+        command.add_argument("--config", metavar="FILE", help="a run's YAML file, whose storage section counts here")
+    command.set_defaults(parser=command)
+    return command
+
+
+def _add_run(commands) -> None:
+    run = _command(commands, "run", "run the whole chain: prepare, train, compress, evaluate, release")
+    _add_what(run)
+    run.add_argument("--cluster", metavar="WHERE", help="local, cuda, kubernetes, or a Dask scheduler's address")
+    run.add_argument("--force", action="store_true", help="run every step, also what is found in the store")
+    run.add_argument("--json", action="store_true", help="one JSON object on stdout, logs on stderr")
+    presets = commands.add_parser("presets", help="list the presets", description="List the presets.")
+    presets.add_argument("--show", metavar="PRESET", help="print one preset's whole configuration as YAML")
+
+
+def _add_what(command) -> None:
+    """What is to be run, and how it is changed."""
+    command.add_argument(
+        "what",
+        nargs="?",
+        metavar="PRESET|FILE",
+        help="a preset's name (see `millrace presets`), or a file, folder or URL of your own",
+    )
+    command.add_argument("--target", metavar="COLUMN", default="", help="your own file: the column to predict")
+    command.add_argument(
+        "--text", metavar="COLUMN", default="", help="your own file: the column of texts to learn from"
+    )
+    command.add_argument(
+        "--name", metavar="NAME", default="", help="your own file: the model's name (default: the file's)"
+    )
+    command.add_argument("--config", metavar="FILE", help="a YAML file with a whole or partial configuration")
+    command.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="change one nested value: --set train.epochs=3"
+    )
+    command.add_argument("--verify", action="store_true", help="hash every byte of what is found, not a share of it")
+
+
+def _add_plan(commands) -> None:
+    plan = _command(commands, "plan", "say what a run would compute, and why, without running it")
+    _add_what(plan)
+    plan.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_history(commands) -> None:
+    runs = _command(commands, "runs", "list the runs, the latest first")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20; 0: all)")
+    show = _command(commands, "show", "what one run did, step by step, and what it cost")
+    why = _command(commands, "why", "why the steps of a run ran, or which run made what was found")
+    report = _command(commands, "report", "draw a run's report, and say where it is")
+    reproduce = _command(commands, "reproduce", "make a run again by its own stored source, and compare every step")
+    reproduce.add_argument(
+        "--environment",
+        choices=("same", "new"),
+        default="",
+        help="same: with the libraries that are here; new: with those of the run's lock file, installed for it alone",
+    )
+    reproduce.add_argument("--keep", action="store_true", help="keep the folder in which it is made again")
+    for command in (show, why, report, reproduce):
+        command.add_argument("run", metavar="RUN", help="a run's id, the beginning of one, or `last`")
+    why.add_argument("step", nargs="?", default="", metavar="STEP", help="one step, such as train or 'compress int8'")
+    for command in (runs, show, why, reproduce):
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_prefect(commands) -> None:
+    up = commands.add_parser(
+        "up",
+        help="start a Prefect server with its UI and a worker in the background",
+        description="Start a Prefect server with its UI, the deployments and a worker, in the background.",
+    )
+    up.add_argument("--port", type=int, help="the server's port (default: 4200, or the next free one)")
+    deploy = commands.add_parser(
+        "deploy",
+        help="tell another Prefect server the work pools, deployments and automations",
+        description="Tell another Prefect server the work pools, deployments and automations; `up` does it for its own.",
+    )
+    deploy.add_argument("--api", metavar="URL", help="the server's API (default: PREFECT_API_URL)")
+    commands.add_parser("down", help="stop what `up` started", description="Stop what `up` started, and its runs.")
+
+
+def _add_registry(commands) -> None:
+    models = _command(commands, "models", "list the released models, or one model's versions")
+    models.add_argument("name", nargs="?", metavar="NAME")
+    models.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    promote = _command(commands, "promote", "point a model's alias at a version")
+    promote.add_argument("name", metavar="NAME")
+    promote.add_argument("version", metavar="VERSION", type=int)
+    promote.add_argument("--alias", default="champion")
+    rollback = _command(commands, "rollback", "point a model's alias back at the version before")
+    rollback.add_argument("name", metavar="NAME")
+    rollback.add_argument("--alias", default="champion")
+
+
+def _add_serving(commands) -> None:
+    predict = _command(commands, "predict", "predict the items of a file with a released model")
+    predict.add_argument("name", metavar="NAME")
+    predict.add_argument(
+        "--input", metavar="FILE", required=True, help="JSON list, JSON lines or CSV; - for standard input"
+    )
+    predict.add_argument("--alias", default="champion")
+    complete = _command(commands, "complete", "go on with a text, by a released language model")
+    complete.add_argument("name", metavar="NAME")
+    complete.add_argument("prompt", metavar="TEXT", help="how the text begins; - for standard input")
+    complete.add_argument("--max-tokens", type=int, default=64, metavar="N", help="tokens to write (default: 64)")
+    complete.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the most probable text")
+    complete.add_argument("--seed", type=int, default=0, help="another number gives another text, above temperature 0")
+    complete.add_argument("--alias", default="champion")
+    serve = _command(commands, "serve", "serve a released model over HTTP, following its alias")
+    serve.add_argument("name", metavar="NAME")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--alias", default="champion")
+    serve.add_argument(
+        "--keys", metavar="FILE", help="file of hashed API keys; make one with python -m tasks.service.keys"
+    )
+    serve.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
+
+
+def _add_storage(commands) -> None:
+    storage = commands.add_parser(
+        "storage", help="find out what a store can do", description="Find out what a store can do."
+    )
+    check = storage.add_subparsers(dest="about", required=True, metavar="COMMAND").add_parser(
+        "check", help="try it: reads, writes, commits, speed, clock, encryption", description="Try a store."
+    )
+    check.add_argument(
+        "storage", metavar="URL", nargs="?", default="", help="default: what --config says, or .millrace/store"
+    )
+    check.add_argument("--config", metavar="FILE", help="a run's YAML file, whose storage section counts here")
+    check.add_argument("--large-mb", type=int, default=32, metavar="N", help="size of the large object (default: 32)")
+    check.add_argument("--json", action="store_true", help="one JSON object on stdout")
