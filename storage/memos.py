@@ -24,9 +24,7 @@ def keep(name: str, value: dict[str, Any]) -> None:
         return
     content = json.dumps(value, separators=(",", ":")).encode()
     file = _file(name)
-    partial = file.with_suffix(
-        ".partial"
-    )  # always the same: what two write at once has no right digest, and is no more
+    partial = file.with_suffix(".partial")  # always the same: two that write at once make what has no right digest
     with suppress(OSError):
         file.parent.mkdir(exist_ok=True)
         partial.write_bytes(hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
