@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.blobs import Blob, check_digest
-from storage.errors import NotFound
+from storage.errors import ConfigError, NotFound
 from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.refs import Ref, ref_from_json, ref_to_json
@@ -101,18 +101,24 @@ def record_key(key: str, attempt: int) -> str:
 def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None:
     """The record of that attempt; None where it cannot be read as one."""
     try:
-        return _parse(json.loads(store.get(record_key(key, attempt))), key, store.url)
-    except (NotFound, ValueError, KeyError, TypeError):
+        content = store.get(record_key(key, attempt))
+    except NotFound:
+        return None
+    try:
+        return _parse(json.loads(content), key, store.url)
+    except (ValueError, KeyError, TypeError, ConfigError):
         return None
 
 
 def _parse(value: Any, key: str, url: str) -> StepRecord:
     if value["key"] != key:
         raise ValueError(f"found the record of step {value['key']}, expected {key}")
+    output = ref_from_json(value["output"], url)
+    check_digest(output.digest)
     return StepRecord(
         key=key,
         name=str(value["name"]),
-        output=ref_from_json(value["output"], url),
+        output=output,
         seconds=float(value["seconds"]),
         created=float(value["created"]),
         run_id=str(value["run_id"]),
