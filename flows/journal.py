@@ -18,6 +18,7 @@ from storage.snapshots import take_snapshot
 
 COMPUTED, CACHED, FAILED = "computed", "cached", "failed"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+LOST = "lost"  # said of a run that was killed: it could not say so itself
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,14 @@ NEXT_STEP = "use the same image, or install the same Millrace and requirements o
 
 @dataclass(frozen=True)
 class Work:
-    """What a cluster is opened for. `code`: the module that the work begins with; `store`: the URL that it reads and writes."""
+    """What a cluster is opened for. `code`: the module that the work begins with; `store`: the URL that it reads and writes.
+
+    `own`: the user's functions that it calls, as `module:name`.
+    """
 
     code: str
     store: str
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Outfit:
 
     code: str
     libraries: Mapping[str, str]
+    own: tuple[str, ...] = ()
     store_fault: str = ""
 
 
@@ -58,8 +63,8 @@ def outfit(work: Work, marker: str) -> Outfit:
 
 
 def _outfit(work: Work) -> Outfit:
-    code = reach(work.code)
-    return Outfit(code.digest, code.libraries)
+    code = reach(work.code, *work.own)
+    return Outfit(code.digest, code.libraries, work.own)
 
 
 def _store_fault(url: str, marker: str) -> str:
@@ -80,7 +85,8 @@ def _compare(worker: str, theirs: Any, ours: Outfit, store: ObjectStore) -> None
                 f"cluster: worker {worker} has {name} {theirs.libraries.get(name, 'not at all')}, wanted {version} as here; {NEXT_STEP}"
             )
     if theirs.code != ours.code:
-        raise ConfigError(f"cluster: worker {worker} has other code of Millrace than this run; {NEXT_STEP}")
+        whose = " or in " + ", ".join(ours.own) if ours.own else ""
+        raise ConfigError(f"cluster: worker {worker} has other code of Millrace{whose} than this run; {NEXT_STEP}")
     if theirs.store_fault:
         raise ConfigError(
             f"cluster: worker {worker} cannot use the store {store.url}: {theirs.store_fault}; a folder must be shared between all machines, "

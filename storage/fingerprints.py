@@ -5,13 +5,14 @@ inside functions, through re-exports and texts that name a module; with what the
 Comments, layout, docstrings and what is not reached do not count. A user's own modules count like ours, libraries by their public version.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from storage.bindings import top
 from storage.installed import versions
 from storage.reaching import Code
-from storage.sources import remember
+from storage.sources import include_current_folder, remember
 from storage.summaries import digest_of
 
 PACKAGES = ("flows", "tasks", "storage", "infra")
@@ -32,17 +33,22 @@ class Reach:
     modules: tuple[str, ...] = ()
 
 
+_one_at_a_time = threading.Lock()  # steps run side by side; what one has begun to work out is no answer for another
 _codes: dict[tuple[frozenset[str], frozenset[str]], Code] = {}
 
 
 def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     """What the functions `module:name` (or whole modules) reach together. ConfigError if one of them has no source, or is no Python.
 
-    Modules of `packages`, of the entries' own packages, and all that are found outside the folders of installed libraries are followed.
+    Modules of `packages`, of the entries' own packages, and all that are found outside the folders of installed libraries are followed;
+    entries of a user's are looked for in the current folder, too.
     """
     users = {top(entry.partition(":")[0]) for entry in entries} - set(packages)
-    found = _code(frozenset(packages), frozenset(users)).walk(entries)
-    remember()
+    if users:
+        include_current_folder()
+    with _one_at_a_time:
+        found = _code(frozenset(packages), frozenset(users)).walk(entries)
+        remember()
     definitions = dict(sorted(found.definitions.items()))
     return Reach(
         digest_of(definitions),

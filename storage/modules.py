@@ -12,10 +12,10 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 
 class Modules:
-    """Own modules by name. `packages`: top-level ones that are own wherever they lie."""
+    """Own modules by name. `packages`: ours; `users`: a user's top-level ones that are asked for. Both are own wherever they lie."""
 
-    def __init__(self, packages: frozenset[str]) -> None:
-        self._packages = packages
+    def __init__(self, packages: frozenset[str], users: frozenset[str]) -> None:
+        self._packages, self._users = packages, users
         self._path, self._installed = tuple(sys.path), distributions()
         self._places = Places()
         self._summaries: dict[str, tuple[Place, Summary]] = {}
@@ -27,7 +27,7 @@ class Modules:
             self._path == tuple(sys.path)
             and self._installed is distributions()
             and self._places.hold()
-            and all(read_summary(name, place) is summary for name, (place, summary) in self._summaries.items())
+            and all(self._read(name, place) is summary for name, (place, summary) in self._summaries.items())
         )
 
     def summary(self, module: str) -> Summary | None:
@@ -36,7 +36,7 @@ class Modules:
             place = self._places.find(module) if self.is_own(module) else None
             if place is None:
                 return None
-            self._summaries[module] = (place, read_summary(module, place))
+            self._summaries[module] = (place, self._read(module, place))
         return self._summaries[module][1]
 
     def below(self, module: str) -> list[str]:
@@ -52,8 +52,11 @@ class Modules:
         """Whether a module is own code: of `packages`, or found outside the folders of Python and of what is installed."""
         name = top(module)
         if name not in self._own:
-            self._own[name] = name in self._packages or self._is_outside(name)
+            self._own[name] = name in self._packages | self._users or self._is_outside(name)
         return self._own[name]
+
+    def _read(self, module: str, place: Place) -> Summary:
+        return read_summary(module, place, is_ours=top(module) in self._packages)
 
     def _is_outside(self, name: str) -> bool:
         if not name or name in sys.stdlib_module_names:

@@ -40,7 +40,7 @@ class Code:
     def __init__(self, packages: frozenset[str], users: frozenset[str]) -> None:
         """`packages`: ours; `users`: top-level modules of a user's that are asked for."""
         self._packages, self._asked = packages, packages | users
-        self._modules = Modules(self._asked)
+        self._modules = Modules(packages, users)
         self._edges: dict[Node, _Edges] = {}
         self._acting: dict[Node, bool] = {}
 
@@ -65,6 +65,7 @@ class Code:
             waiting += edges.nodes
             self._note(node, found)
         found.libraries |= start.libraries
+        found.obstacles |= start.obstacles
         for module in found.modules:
             self._note_order(module, found, seen)
         return found
@@ -72,12 +73,19 @@ class Code:
     def _entry(self, entry: str, start: _Edges) -> None:
         module, _, name = entry.partition(":")
         summary = self._modules.summary(module)
+        if summary is None and self._modules.is_compiled(module):
+            start.obstacles.add(WITHOUT_SOURCE.format(module))
+            return
         if summary is None:
             raise ConfigError(
                 f"module {module!r} has no Python source that can be found; correct the name, or PYTHONPATH"
             )
         if name and not self._member(module, [name], start):
-            raise ConfigError(f"module {module!r} has no {name!r}; correct the name")
+            if not summary.stars and IMPORT not in summary.parts:
+                raise ConfigError(f"module {module!r} has no {name!r}; correct the name")
+            start.obstacles.add(
+                f"{module}: {name!r} is made while the module is loaded, and cannot be found by reading; define it there"
+            )
         start.nodes[(module, IMPORT if name else ALL)] = None
 
     def _note(self, node: Node, found: Found) -> None:

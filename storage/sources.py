@@ -111,13 +111,20 @@ def package_folders(top: str, _path: tuple[str, ...]) -> tuple[str, ...]:
     return tuple((spec.submodule_search_locations if spec else None) or ())
 
 
-def read_summary(module: str, place: Place) -> Summary:
-    """The module's summary. A module that this process has loaded keeps its first reading: that is the code that runs here.
+def include_current_folder() -> None:
+    """Have modules in the current folder be found, after all others: a program started by `-m` or a script's name does not look there."""
+    folder = os.getcwd()
+    if not {folder, ""} & set(sys.path):
+        sys.path.append(folder)
+
+
+def read_summary(module: str, place: Place, is_ours: bool) -> Summary:
+    """The module's summary. One of ours that this process has loaded keeps its first reading: that is the code that runs here.
 
     ConfigError where the file is no Python, or cannot be read.
     """
     known = _readings.get(place.path)
-    if known and getattr(sys.modules.get(module), "__file__", None) == place.path:
+    if is_ours and known and getattr(sys.modules.get(module), "__file__", None) == place.path:
         return known.summary
     try:
         mark = _mark(os.stat(place.path))

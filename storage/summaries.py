@@ -104,7 +104,7 @@ class _Module:
                 effects.append(statement)
         if effects or self.reaches:
             part = self._part(effects)
-            parts[IMPORT] = part._replace(texts=[*part.texts, *self.reaches])
+            parts[IMPORT] = part._replace(texts=[*part.texts, *(self.reaches or ())])
         if self.main:
             parts[MAIN] = self._part(self.main)
         if self.docstring is not None:
@@ -114,7 +114,7 @@ class _Module:
         stars = [target[0] for node in nodes for name, target in imported(node, self.package) if name == "*"]
         loose = [name for name in self.bound if name not in parts]
         unused = self._unused(parts)
-        return Summary(parts, self.imports, stars, list(loads), loose, unused, order, list(self.reaches))
+        return Summary(parts, self.imports, stars, list(loads), loose, unused, order, list(self.reaches or ()))
 
     def _running(self, body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
         """The statements that loading the module runs; those of its own program are kept apart."""
@@ -189,7 +189,7 @@ class _Module:
             elif root not in self.bound:
                 used.append((f"builtins.{name}", line))
         used += [("__subclasses__", line) for line in found.subclasses]
-        told = [obstacle(self.module, name, line, declared=bool(self.reaches)) for name, line in used]
+        told = [obstacle(self.module, name, line, declared=self.reaches is not None) for name, line in used]
         return list(dict.fromkeys(filter(None, told)))
 
     def _unused(self, parts: dict[str, Part]) -> list[str]:
@@ -258,8 +258,8 @@ def _imported_globally(tree: ast.Module, package: str) -> Iterator[tuple[str, Ta
         yield from (bound for node in nodes for bound in imported(node, package) if bound[0] in names)
 
 
-def _declared(module: str, tree: ast.Module) -> tuple[str, ...]:
-    """The modules that `REACHES` names."""
+def _declared(module: str, tree: ast.Module) -> tuple[str, ...] | None:
+    """The modules that `REACHES` names; None where there is none."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "REACHES" for target in node.targets):
             try:
@@ -269,4 +269,4 @@ def _declared(module: str, tree: ast.Module) -> tuple[str, ...]:
             if not isinstance(value, tuple) or not all(isinstance(name, str) for name in value):
                 raise ConfigError(f"module {module}: REACHES must be a literal tuple of dotted module names")
             return value
-    return ()
+    return None

@@ -62,7 +62,7 @@ class Trust:
 
 
 trust: contextvars.ContextVar[Trust] = contextvars.ContextVar("trust", default=Trust())  # noqa: B039  it is frozen
-_key_in_progress: contextvars.ContextVar[str] = contextvars.ContextVar("key_in_progress", default="")
+_in_progress: contextvars.ContextVar[Parts] = contextvars.ContextVar("in_progress")
 _asked: contextvars.ContextVar[tuple[Parts, Lookup] | None] = contextvars.ContextVar("asked", default=None)
 
 
@@ -83,7 +83,8 @@ class StepCache:
         if asked := _asked.get():
             return asked[0]
         fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        return Parts(self.name, fields, reach(self.function))
+        own = [entry for value in inputs.values() if isinstance(value, Section) for entry in value.own_code()]
+        return Parts(self.name, fields, reach(self.function, *own))
 
     def look_up(self, parts: Parts, inputs: Mapping[str, Any]) -> Lookup:
         """The record that makes these inputs a hit; without one the step must run, and `damage` may say why."""
@@ -108,12 +109,12 @@ class StepCache:
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
-        token = _key_in_progress.set(parts.key)
+        token = _in_progress.set(parts)
         try:
             with metered() as meter:
                 output = function(**inputs)
         finally:
-            _key_in_progress.reset(token)
+            _in_progress.reset(token)
         if self.parts(inputs).key != parts.key:
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
@@ -170,9 +171,9 @@ def read_parts(store: ObjectStore, blob: Blob) -> dict[str, Any]:
     return json.loads(zstandard.decompress(read_blob(store, blob)))
 
 
-def key_in_progress() -> str:
-    """The key of the step that this thread computes: a name for its work in progress."""
-    return _key_in_progress.get()
+def parts_in_progress() -> Parts:
+    """What the key of the step that this thread computes is made of."""
+    return _in_progress.get()
 
 
 def _identity(value: Any) -> Any:

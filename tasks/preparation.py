@@ -25,7 +25,7 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
     from tasks.frames.prepare import prepare_dataset
 
     report = reporter("prepare")
-    work = Work(code="tasks.frames.prepare", store=storage)
+    work = Work(code="tasks.frames.prepare", store=storage, own=data.own_code())
     digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, work), report)
     if source_identity(data) != identity:
         raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")

@@ -198,10 +198,9 @@ def damage(store: ObjectStore) -> list[str]:
 
 
 def left_over(run: Run) -> list[str]:
-    """Temporary files in the data root and half-written objects in the store."""
+    """Temporary files in the data root; what a store has of them is for `millrace gc`."""
     root = run.home / ".millrace"
     files = [path for path in (root / "work").rglob("*") if path.is_file() or path.is_socket()]
-    files += [*(root / "store").rglob("*#*"), *(root / "store" / "probes").glob("*")]
     files += [path for path in root.rglob("tmp*") if path.is_file()]
     return sorted({str(path.relative_to(root)) for path in files})
 

@@ -1,6 +1,6 @@
 """One piece of a source → its rows as read."""
 
-from tasks.frames import delimited, documents, idx, jsonlines, label_folders, parquet_rows, sklearn_sets
+from tasks.frames import delimited, documents, idx, jsonlines, label_folders, own_function, parquet_rows, sklearn_sets
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
 from tasks.frames.sources import FOLDERS
@@ -8,7 +8,12 @@ from tasks.sections import DataSection
 
 
 def read_piece(section: DataSection, piece: Piece) -> Raw:
-    """All rows of `piece`, with their origin; each is either in the table or refused."""
+    """All rows of `piece`, with their origin, as `data.function` leaves them; each is either in the table or refused."""
+    raw = _read(section, piece)
+    return own_function.apply(section.function, raw, piece) if section.function else raw
+
+
+def _read(section: DataSection, piece: Piece) -> Raw:
     if piece.format in FOLDERS:
         return label_folders.read(section, piece)
     if piece.format == "documents" and piece.pattern is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 NOT_IN_KEY: dict[str, Any] = {"in_key": False}
+OWN_CODE: dict[str, Any] = {"own_code": True}  # the field names a user's own function
 USERINFO = re.compile(r"://[^/]*@|[?&](X-Amz-Signature|Signature|sig|token|AWSAccessKeyId)=", re.IGNORECASE)
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -24,16 +25,22 @@ Url = Annotated[str, AfterValidator(_without_secrets)]
 class Section(BaseModel):
     """Base of all sections: frozen, no unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, validate_default=True
+    )
 
     def key_fields(self) -> dict[str, Any]:
         """The fields that decide the result, as plain JSON values."""
-        return {name: _plain(value) for name, value in self if _in_key(type(self), name)}
+        return {name: _plain(value) for name, value in self if _marked(type(self), name, "in_key") is not False}
+
+    def own_code(self) -> tuple[str, ...]:
+        """The user's own functions that the section names, as `module:name`: their code is part of a key, too."""
+        return tuple(value for name, value in self if value and _marked(type(self), name, "own_code"))
 
 
-def _in_key(section: type[Section], name: str) -> bool:
+def _marked(section: type[Section], name: str, mark: str) -> Any:
     extra = section.model_fields[name].json_schema_extra
-    return not (isinstance(extra, dict) and extra.get("in_key") is False)
+    return extra.get(mark) if isinstance(extra, dict) else None
 
 
 def _plain(value: Any) -> Any:

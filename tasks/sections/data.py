@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from tasks.sections.base import NOT_IN_KEY, Section, Share, Url
+from tasks.sections.base import NOT_IN_KEY, OWN_CODE, Section, Share, Url
 from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 
 
@@ -97,6 +97,13 @@ class DataSection(Section):
     )
     target_names: dict[str, str] = Field(default_factory=dict, description="Raw target value → name to use instead")
     columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
+    function: str = Field(
+        default="",
+        pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$",
+        description="Your own function as module:name, from the current folder or PYTHONPATH: it gets the raw rows of a shard as a "
+        "pandas.DataFrame and returns them changed; rows that it leaves out go to quarantine. Empty: none",
+        json_schema_extra=OWN_CODE,
+    )
     validation_share: Share = Field(
         default=0.15, description="Share of rows for validation, where the source does not declare it"
     )

@@ -11,6 +11,7 @@ import pytest
 from certificates import make_authority
 from commands import ROOT, environment, free_port, wait_for
 from distributed import Client
+from odd_workers import odd
 from tables import csv_section, write_csv
 
 from infra.agreement import Outfit, Work, outfit
@@ -103,42 +104,11 @@ def test_certificates_that_do_not_fit_are_told_apart(elsewhere: ClusterSection, 
             pass
 
 
-TOGETHER = """
-import asyncio, sys
-{before}
-from distributed import Scheduler, Worker
-
-async def main():
-    async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
-        if {worker}:
-            await Worker(scheduler.address, nthreads=1)
-        print(scheduler.address, flush=True)
-        await scheduler.finished()
-
-asyncio.run(main())
-"""
 OTHER_DASK = """
 import distributed.versions as v
 v._version_cached = lambda name, real=v._version_cached: '0.1' if name == 'dask' else real(name)
 """
 FORGET = "for name in list(sys.modules):\n    name.partition('.')[0] in ('tasks', 'infra', 'storage') and sys.modules.pop(name)\n"
-
-
-@contextmanager
-def odd(before: str, folder: Path, worker: bool = True) -> Iterator[ClusterSection]:
-    """A scheduler with a worker in a process that is different from ours by what it does `before`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", TOGETHER.format(before=before, worker=worker)],
-        stdout=subprocess.PIPE,
-        env=environment(folder),
-        text=True,
-    )
-    try:
-        assert process.stdout
-        yield ClusterSection(address=process.stdout.readline().strip())
-    finally:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture

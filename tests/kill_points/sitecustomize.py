@@ -102,7 +102,7 @@ def objects(module):
     def in_the_middle(self, key, data):
         if passed("write within"):
             obstore.put(self._engine, key, half(data), chunk_size=64)
-        put(self, key, data)
+        return put(self, key, data)
 
     store.put = around(in_the_middle, "write before", "write after")
     store.put_if_absent = around(store.put_if_absent, "create before", "create after")

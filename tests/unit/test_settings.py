@@ -1,5 +1,6 @@
 """The configuration: where it comes from, what wins, how a mistake is answered, and what of it is part of a key."""
 
+import json
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,6 +11,7 @@ from fields import fields_of, models_in, with_passes
 from flows.presets import PRESETS, preset_config
 from flows.settings import PipelineConfig, dump_config, load_config, merge, parse_override, resolve
 from storage.errors import ConfigError
+from storage.keys import encode
 from tasks.sections import Section
 from tasks.sections.train import FamilyName
 
@@ -234,3 +236,10 @@ def test_every_section_is_frozen_and_refuses_unknown_fields():
     for section in sections:
         assert issubclass(section, Section)
         assert (section.model_config.get("frozen"), section.model_config.get("extra")) == (True, "forbid")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_a_configuration_has_the_same_key_however_it_came_here(path: Path):
+    config = resolve(None, load_config(str(path)))
+    travelled = PipelineConfig.model_validate(json.loads(config.model_dump_json()))
+    assert encode(travelled.key_fields()) == encode(config.key_fields())

@@ -1,0 +1,81 @@
+"""A user's own function, by its name `module:name`: found in the current folder or on PYTHONPATH, and imported here only.
+
+A process that lives long takes what has changed on disk since: its key does, too, as nothing of a user's is held to a first reading.
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from storage.errors import ConfigError
+from storage.fingerprints import PACKAGES
+from storage.sources import include_current_folder
+
+REACHES = ()  # what is imported here counts by its name in the configuration, see `Section.own_code`
+_loaded: dict[str, dict[str, str]] = {}  # of each name: digests of the files that its modules were loaded from
+
+
+def load_function(name: str) -> Callable[[Any], Any]:
+    """The function `module:name` as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
+    module, _, attribute = name.partition(":")
+    include_current_folder()
+    if name in _loaded and _loaded[name] != _contents(_loaded[name]):
+        for other in [other for other, file in _own_modules() if file in _loaded[name]]:
+            del sys.modules[other]
+    try:
+        with _without_bytecode():
+            found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        where = (
+            f"{os.getcwd()} and PYTHONPATH"
+            if f"{module}.".startswith(f"{error.name}.")
+            else f"{module}, which needs it"
+        )
+        raise ConfigError(f"data.function: found no module {error.name!r} (looked in {where}); {_NEXT_STEP}") from error
+    except Exception as error:
+        raise ConfigError(f"data.function: module {module} cannot be loaded ({told(error)}); correct it") from error
+    function = getattr(found, attribute, None)
+    if not callable(function):
+        raise ConfigError(
+            f"data.function: module {module} ({found.__file__}) has no function {attribute!r}; {_NEXT_STEP}"
+        )
+    _loaded[name] = _contents(file for _, file in _own_modules())
+    return function
+
+
+def told(error: BaseException) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+_NEXT_STEP = "correct data.function, start in the module's folder, or name that in PYTHONPATH"
+
+
+def _own_modules() -> Iterator[tuple[str, str]]:
+    """Modules that are loaded and neither ours, Python's nor installed, each with its file."""
+    others = {*PACKAGES, *sys.stdlib_module_names, "__main__"}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        is_installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
+        if file.endswith(".py") and not is_installed and name.partition(".")[0] not in others:
+            yield name, file
+
+
+def _contents(files: Any) -> dict[str, str]:
+    return {file: hashlib.sha256(Path(file).read_bytes()).hexdigest() if Path(file).exists() else "" for file in files}
+
+
+@contextmanager
+def _without_bytecode() -> Iterator[None]:
+    """Python takes compiled code for that of a file of the same second and size: none is left behind to be taken so."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
