@@ -65,13 +65,15 @@ class Planned:
 
 @dataclass
 class Plan:
-    """What a run with this configuration would do. `judgement`: what it would come to, where all of it is known."""
+    """What a run with this configuration would do. `judgement`: what it would come to, where all of it is known; `libraries`, `modules`:
+    what the steps reach."""
 
     config: PipelineConfig
     started: float = field(default_factory=time.time)
     steps: list[Planned] = field(default_factory=list)
     judgement: Judgement | None = None
     libraries: dict[str, str] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
 
     @property
     def storage(self) -> str:
@@ -116,7 +118,7 @@ class Plan:
         entries = [self._entry(step) for step in self.steps]
         found = Journal("pipeline", self.config, started=self.started, steps={entry.name: entry for entry in entries})
         found.begin()
-        found.use(self.libraries)
+        found.use(self.libraries, self.modules)
         return found
 
     def _entry(self, step: Planned) -> StepEntry:
@@ -126,6 +128,7 @@ class Plan:
         parameters = step.parameters(self.config, inputs, self.storage)
         parts = step.cache.parts(parameters)
         self.libraries.update(parts.reach.libraries)
+        self.modules.update(parts.reach.modules)
         lookup = step.cache.look_up(parts, parameters)
         if lookup.record:
             return Planned(name, step.name, HIT, key=parts.key, record=lookup.record, seconds=lookup.record.seconds)

@@ -46,11 +46,13 @@ def write_rows(folder: Path) -> None:
 
 @dataclass
 class Run:
-    """A `millrace run` in a folder of its own. `settings`: added to its environment; `home`: what it keeps, its store too."""
+    """A `millrace run` in a folder of its own. `settings`: added to its environment; `home`: what it keeps, its store too, unless
+    `shared` is one."""
 
     home: Path
     rows: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    shared: Path | None = None
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def start(self, stop: Mapping[str, Any] | None = None) -> subprocess.Popen[str]:
@@ -62,7 +64,7 @@ class Run:
         watched = {"PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}", "SOAK_POINTS": str(self.points), MARK: self.mark}
         self.began = time.monotonic()
         self.command = subprocess.Popen(
-            [*COMMAND, "run", "--config", "run.yaml", "--json"],
+            [*COMMAND, "run", "--config", "run.yaml", "--json", "--storage", self.store.url],
             cwd=self.home,
             env=environment(self.home / ".millrace", **watched, **self.settings),
             stdout=subprocess.PIPE,
@@ -116,8 +118,8 @@ class Run:
 
     @property
     def store(self) -> ObjectStore:
-        """The run's own store, a folder."""
-        return open_store(str(self.home / ".millrace" / "store"))
+        """The run's store, a folder."""
+        return open_store(str(self.shared or self.home / ".millrace" / "store"))
 
 
 def finished(home: Path, rows: Path, settings: Mapping[str, str]) -> tuple[Run, Ended]:

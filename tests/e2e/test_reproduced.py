@@ -24,7 +24,9 @@ SETTINGS = {"train.sklearn.iterations": 20, "evaluate.margin": 0.15, "compress.r
 OPTIONS = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={json.dumps(value)}")]
 TRAINER = "tasks/estimators/trainer.py"
 FITTED = "        estimator, history = fit(section, task, training, validation, emit)\n"
-OTHER = "        section = section.model_copy(update={'seed': section.seed + 1})\n"
+OTHER = (
+    "        section = section.model_copy(update={'sklearn': section.sklearn.model_copy(update={'iterations': 10})})\n"
+)
 
 
 @pytest.fixture(scope="module")

@@ -136,11 +136,18 @@ def jobs(module):
     module.write_folder = around(module.write_folder, "output before", "output after")
 
 
+def hurried(module):
+    """Silence is borne for as many seconds as SOAK_PATIENCE says: nothing else about it is another."""
+    if seconds := os.environ.get("SOAK_PATIENCE"):
+        module.PATIENCE_SECONDS = float(seconds)
+
+
 WATCHED = {
     "storage.objects": objects,
     "tasks.nn.checkpoints": checkpoints,
     "tasks.nn.fit": fit,
     "tasks.jobs": jobs,
+    "storage.patience": hurried,
 }
 
 
