@@ -36,7 +36,10 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Lookup:
-    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words."""
+    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words.
+
+    `attempt`: the number of the record; without one that of the latest, 0 where there is none at all.
+    """
 
     record: StepRecord | None = None
     attempt: int = 0
@@ -49,7 +52,8 @@ def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
     Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
     found: list[str] = []
-    for attempt in reversed(attempts(store, key)):
+    numbers = attempts(store, key)
+    for attempt in reversed(numbers):
         record = read_record(store, key, attempt)
         if record is None:
             found.append(f"the record {record_key(key, attempt)} cannot be read")
@@ -58,7 +62,7 @@ def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
         if not wrong:
             return Lookup(record, attempt, tuple(found))
         found += wrong
-    return Lookup(damage=tuple(found))
+    return Lookup(attempt=max(numbers, default=0), damage=tuple(found))
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:

@@ -126,8 +126,8 @@ class Afresh:
         return output
 
     def each(self, step: Step, cases: Mapping[str, Mapping[str, Any]], parallel: int) -> dict[str, Any]:
-        """The same for each case."""
-        return {case: self.step(step, f"{step.name} {case}", **inputs) for case, inputs in cases.items()}
+        """The same for each case; a step is given mappings in the order of their keys."""
+        return {case: self.step(step, f"{step.name} {case}", **cases[case]) for case in sorted(cases)}
 
     def read(self, function: Callable[..., Any], *values: Any) -> Any:
         """What `function` makes of outputs."""

@@ -37,6 +37,7 @@ REACHED = {
     "lab.judging": {"pick": "P", "announce": "A"},
 }
 AT_IMPORT = {"lab.bending:bent", "lab.rules:steep", "lab.rules:flat"}  # under decorators, so part of what loading runs
+MOTTO = "grown with care"  # the one text that may be any other
 DECORATORS = {"plus", "minus", "rule"}
 OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "+")}
 # Changes of how the pieces hang together: module, text, what it becomes, the steps that reach it, what the reason names.
@@ -142,7 +143,7 @@ def beside(lab: Laboratory, draw: random.Random) -> Mutation:
     elif what == "added":
         path.write_text(f"{path.read_text()}\n\ndef added(x):\n    return x - {draw.randrange(99)}\n")
     elif what == "import":
-        _replace(path, '"""\n', '"""\n\nimport json\nimport bisect as found\n')
+        path.write_text(path.read_text().replace('"""\n', '"""\n\nimport json\nimport bisect as found\n', 1))
     else:
         module, path = draw.choice([(m, p) for m, p in sorted(lab.code().items()) if _unreached(m, p)])
         _rewritten(module, path, what, draw)
@@ -233,9 +234,8 @@ def _parts(statement: ast.stmt) -> Iterator[tuple[str, ast.AST]]:
 def _places(node: ast.AST, lines: list[int], content: bytes) -> Iterator[tuple[int, int]]:
     """Where numbers, a constant's text and operators stand."""
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Constant) and (
-            type(inner.value) is int or (inner is node and type(inner.value) is str)
-        ):
+        is_motto = isinstance(inner, ast.Constant) and inner.value == MOTTO
+        if isinstance(inner, ast.Constant) and (type(inner.value) is int or is_motto):
             yield lines[inner.lineno - 1] + inner.col_offset, lines[inner.end_lineno - 1] + inner.end_col_offset
         elif isinstance(inner, ast.BinOp) and type(inner.op) in OPERATORS:
             left, right = inner.left, inner.right
