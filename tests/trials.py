@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import Ended
-from killed import Run, damage, finished, kill_from_outside, left_over, outputs, records
+from killed import Run, collected, damage, finished, kill_from_outside, left_over, outputs, records
 
 SHORT_LIVED = {
     "trainer": 4.0,
@@ -25,11 +25,8 @@ OUTSIDE = ("command", "flow", "scheduler", "worker", "trainer", "compressor", "p
 WHOM = ("self", "self", "flows.by_hand", "flows.cli", "interrupt")
 DRAWS = 8  # until a moment is met at which what is to be killed still lives
 SHORT_OF_TEN = {"inside": 5, "outside": 4, "interrupt": 1}
-AGAIN, TWICE, CACHED = (
-    0.1,
-    0.2,
-    0.2,
-)  # shares of trials: on a store that is full, killed twice, run once more at the end
+AGAIN, TWICE = 0.1, 0.2  # shares of trials: on a store that is full, killed twice
+COLLECTED = 0.2  # and cleared up, then run once more
 
 
 @dataclass
@@ -79,8 +76,9 @@ def tried(seed: int, folder: Path, rows: Path, settings: Mapping[str, str], mode
     for _ in range(2 if draw.random() < TWICE else 1):
         kept = _killed(draw, trial, run, model, kept)
     go_on(trial, run, model, kept, "again")
-    if draw.random() < CACHED:
-        go_on(trial, run, model, {}, "once more")
+    if draw.random() < COLLECTED:
+        trial.faults += collected(run)
+        go_on(trial, run, model, records(run.store), "after gc")
     trial.seconds = round(time.monotonic() - began, 1)
     if not trial.faults:
         shutil.rmtree(folder)
