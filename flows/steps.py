@@ -36,7 +36,7 @@ class Step:
 
 PREPARE = Step("prepare", "tasks.preparation:prepare", sections=("data", "cluster"), inputs=("identity",))
 FIT = Step("fit", "tasks.preparation:fit", sections=("transforms",), inputs=("dataset",))
-ENCODE = Step("encode", "tasks.preparation:encode", inputs=("dataset", "transforms"))
+ENCODE = Step("encode", "tasks.preparation:encode", sections=("cluster",), inputs=("dataset", "transforms"))
 TRAIN = Step("train", "tasks.training:train", sections=("train",), inputs=("device", "features"))
 COMPRESS = Step(
     "compress",

@@ -25,6 +25,7 @@ NEVER_IN_KEY = {
     "data.root",
     "train.device",
     "train.checkpoint_every_steps",
+    "train.on_other_conditions",
     "compress.parallel",
     "storage.url",
     "storage.endpoint",
@@ -197,6 +198,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.verify_share": 0.5,
         "cluster.address": "cuda",
         "release.approval.ask": True,
+        "train.on_other_conditions": "restart",
         **dict.fromkeys(
             (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
         ),
