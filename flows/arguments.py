@@ -15,8 +15,7 @@ def parser() -> argparse.ArgumentParser:
     _add_registry(commands)
     _add_serving(commands)
     _add_storage(commands)
-    verify = _command(commands, "verify", "check every stored byte against its digest")
-    verify.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    _add_upkeep(commands)
     return top
 
 
@@ -157,3 +156,16 @@ def _add_storage(commands) -> None:
     check.add_argument("--config", metavar="FILE", help="a run's YAML file, whose storage section counts here")
     check.add_argument("--large-mb", type=int, default=32, metavar="N", help="size of the large object (default: 32)")
     check.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_upkeep(commands) -> None:
+    verify = _command(commands, "verify", "check every stored byte and every reference of a store")
+    verify.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    gc = _command(commands, "gc", "show, or remove, what nothing in a store names any more")
+    gc.add_argument("--delete", action="store_true", help="remove it; without this nothing is changed")
+    gc.add_argument(
+        "--grace", type=float, default=24.0, metavar="HOURS", help="spare what is younger (default: 24, at least 1)"
+    )
+    gc.add_argument("--keep-runs", type=int, metavar="N", help="forget all runs but the latest N (default: none)")
+    gc.add_argument("--keep-days", type=float, metavar="D", help="forget runs older than D days (default: none)")
+    gc.add_argument("--json", action="store_true", help="one JSON object on stdout")

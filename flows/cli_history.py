@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from flows.aliases import existing_store
+from flows.journal import LOST, RUNNING
 from flows.wording import runs_text, show_text, why_text
 from storage.errors import ConfigError, NotFound
+from storage.leases import live_runs
 from storage.objects import ObjectStore, open_store
 from storage.runs import list_runs, read_run
 
@@ -19,7 +21,8 @@ def runs(arguments: argparse.Namespace) -> int:
     """List the runs, the latest first."""
     store = open_store(existing_store(arguments.storage))
     listed = list_runs(store)
-    read = [read_run(store, run_id) for run_id in listed[: arguments.limit or len(listed)]]
+    alive = live_runs(store)
+    read = [_settled(read_run(store, run_id), alive) for run_id in listed[: arguments.limit or len(listed)]]
     told = [{name: value for name, value in run.items() if name != "config"} for run in read]
     return _tell(arguments, told, runs_text(read))
 
@@ -56,7 +59,12 @@ def named_run(store: ObjectStore, name: str) -> dict[str, Any]:
         raise NotFound(f"run {name!r}: not in store {store.url}, which has {len(everything)}; list them: millrace runs")
     if len(found) > 1:
         raise ConfigError(f"run {name!r}: {len(found)} runs begin so, {found[-1]} and {found[0]} among them; give more")
-    return read_run(store, found[0])
+    return _settled(read_run(store, found[0]), live_runs(store))
+
+
+def _settled(run: dict[str, Any], alive: set[str]) -> dict[str, Any]:
+    """The run as its manifest says; one that is not there any more and could not say so is `lost`."""
+    return {**run, "status": LOST} if run["status"] == RUNNING and run["run_id"] not in alive else run
 
 
 def _steps(run: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The commands about released models and the store: presets, models, promote, rollback, predict, complete, serve, verify."""
+"""The commands about released models and the store: presets, models, promote, rollback, predict, complete, serve."""
 
 import argparse
 import json
@@ -119,29 +119,6 @@ def serve(arguments: argparse.Namespace) -> int:
     argv += ["--no-auth"] if arguments.no_auth else []
     service.check(service.parser().parse_args(argv))  # misuse is said before a missing store
     return service.main([*argv, "--storage", existing_store(arguments.storage)])
-
-
-def verify(arguments: argparse.Namespace) -> int:
-    """Check every stored byte; 1 where something is wrong."""
-    from storage.objects import open_store
-    from storage.signing import open_keyring
-    from storage.verification import verify_store
-
-    storage = existing_store(arguments.storage)
-    store = open_store(storage)
-    report = verify_store(store, open_keyring(store.url))
-    if arguments.json:
-        sys.stdout.write(json.dumps(report.to_json()) + "\n")
-    else:
-        for problem in report.problems:
-            sys.stdout.write(f"{problem}\n")
-        sys.stdout.write(f"{report.objects} objects, {report.bytes / 1e6:.1f} MB in {store.url}: ")
-        sys.stdout.write(
-            "all whole\n"
-            if not report.problems
-            else f"{len(report.problems)} wrong; run the pipeline again: damaged steps are recomputed\n"
-        )
-    return 1 if report.problems else 0
 
 
 def _versions(registry: Any, name: str) -> list[dict[str, Any]]:

@@ -2,9 +2,10 @@
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flows.settings import PipelineConfig
@@ -14,10 +15,11 @@ from storage.objects import open_store
 from storage.records import StepRecord
 from storage.root import default_storage
 from storage.runs import new_run_id, put_run
-from storage.snapshots import take_snapshot
+from storage.snapshots import take_snapshot, users_files
 
 COMPUTED, CACHED, FAILED = "computed", "cached", "failed"
 RUNNING, FINISHED, STOPPED = "running", "finished", "stopped"
+LOST = "lost"  # said of a run that was killed: it could not say so itself
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Journal:
     """One run, from its start. `flow`: the one that was started; `steps`: by name, in the order in which they ended.
 
     `source`: the blob of the code that it runs; `environment`: `python`, `platform`, `processor`, and `libraries`, those that its steps
-    reach, by version.
+    reach, by version; `users`: files of users' own modules that its steps reach, see `storage.snapshots`.
     """
 
     flow: str
@@ -64,6 +66,7 @@ class Journal:
     report: Mapping[str, Any] | None = None
     source: Mapping[str, Any] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
+    users: dict[str, Path] = field(default_factory=dict)
 
     @property
     def storage(self) -> str:
@@ -80,9 +83,13 @@ class Journal:
             "libraries": {},
         }
 
-    def use(self, libraries: Mapping[str, str]) -> None:
-        """Remember the libraries that a step reaches, by version."""
+    def use(self, libraries: Mapping[str, str], modules: Iterable[str]) -> None:
+        """Remember the libraries that a step reaches, by version, and keep users' own modules with the source."""
         self.environment.setdefault("libraries", {}).update(libraries)
+        files = users_files(modules)
+        if files.keys() - self.users.keys():
+            self.users |= files
+            self.source = asdict(take_snapshot(open_store(self.storage), self.users))
 
     def enter(self, entry: StepEntry) -> None:
         """Remember a step; what was computed is in the store's manifest at once."""

@@ -80,7 +80,7 @@ class Run:
         started, cache = time.perf_counter(), step.cache
         parts = cache.parts(parameters)
         lookup = cache.look_up(parts, parameters)
-        self.journal.use(parts.reach.libraries)
+        self.journal.use(parts.reach.libraries, parts.reach.modules)
         store = open_store(self.storage)
         why = () if lookup.record else why_missing(store, self._history, name, parts, lookup)
         self.report(name, {"event": "started"})

@@ -9,7 +9,7 @@ from flows.journal import Journal, StepEntry
 from storage.blobs import read_blob
 from storage.manifests import read_manifest
 from storage.objects import open_store
-from storage.refs import DatasetRef, FeaturesRef
+from storage.refs import DatasetRef, FeaturesRef, ModelRef
 from storage.registry import open_registry
 from storage.root import data_root, default_storage
 from storage.surroundings import told
@@ -27,7 +27,7 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
     """What the run came to."""
     dataset = DatasetRef(journal.storage, journal.steps["prepare"].output)
     features = read_meta(FeaturesRef(journal.storage, journal.steps["encode"].output))
-    data = read_meta(dataset)
+    data, model = read_meta(dataset), read_meta(ModelRef(journal.storage, journal.steps["train"].output))
     counts = {name: data[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
     return {
         "run_id": journal.run_id,
@@ -36,6 +36,7 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
         "steps": [_shown(entry) for entry in journal.steps.values()],
         "data": {"digest": dataset.digest, **counts},
         "metrics": read_metrics(judgement.scores)["test"]["metrics"],
+        **({"continued": marks} if (marks := model.get("continued")) else {}),
         **({"compressors": compressors} if (compressors := features.get("compressors")) else {}),
         "compression": _compression(judgement),
         "verdict": {"decision": judgement.verdict.decision, "reasons": list(judgement.verdict.reasons)},

@@ -16,6 +16,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from storage.errors import ConfigError
 
+READ_SECONDS = 20.0
 CloudEngine = S3Store | GCSStore | AzureStore
 
 
@@ -39,12 +40,12 @@ class Cloud:
         options: dict[str, Any] = {
             "allow_http": os.environ.get(self.endpoint, "").startswith("http://"),  # asked for, as on a test server
             "connect_timeout": timedelta(seconds=5),
-            "read_timeout": timedelta(seconds=30),  # between two reads: a stalled answer ends
+            "read_timeout": timedelta(seconds=READ_SECONDS),  # between two reads: a stalled answer ends
             "timeout": timedelta(minutes=10),  # one whole request; blobs of a gigabyte need time
         }
         if trusted := os.environ.get(self.ca_file):
             options["root_certificate"] = _certificates(self.ca_file, trusted)
-        retries: Any = {"max_retries": 6, "retry_timeout": timedelta(seconds=60)}
+        retries: Any = {"max_retries": 4, "retry_timeout": timedelta(seconds=15)}  # beyond that we insist ourselves
         try:
             return self.build(bucket, prefix=prefix or None, client_options=options, retry_config=retries)
         except (BaseError, OSError, ValueError) as error:

@@ -11,6 +11,7 @@
         ├── NotFound                a name, version, object or file that is not there
         ├── Conflict                somebody else wrote first
         ├── CorruptArtifact         bytes that do not match their digest
+        ├── StorageSilent           no good answer from an object store, for longer than it is waited for
         ├── Untrusted               a missing, wrong or unknown signature
         └── ProcessFailed           a child process ended with an error of its own
 
@@ -60,6 +61,10 @@ class Conflict(PermanentError):
 
 class CorruptArtifact(PermanentError):
     """Stored bytes do not match their digest or size."""
+
+
+class StorageSilent(PermanentError):
+    """The object store has not answered for longer than it is waited for: nobody tries again by himself."""
 
 
 class Untrusted(PermanentError):

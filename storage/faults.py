@@ -7,16 +7,17 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 
+from storage import patience
 from storage.clouds import CLOUDS
-from storage.errors import ConfigError, MillraceError, NotFound, StorageUnavailable
+from storage.errors import ConfigError, MillraceError, NotFound, StorageSilent, StorageUnavailable
 
 Answer = TypeVar("Answer")
-_PAUSES = (0.1, 0.3, 1.0)
-_RETRIED = re.compile(r"after \d+ retries")
+_PAUSES = (0.1, 0.3, 1.0, 2.0)
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _CERTIFICATE = re.compile(r"InvalidCertificate\(\s*(\w+)")
@@ -28,33 +29,51 @@ _PASSING = {"408", "425", "429"}  # timeouts and throttling: worth another try, 
 
 @contextmanager
 def translated(url: str, key: str) -> Iterator[None]:
-    """Raise what the object store at `url` raises for `key` as `NotFound`, `ConfigError` or `StorageUnavailable`.
+    """Raise what the object store at `url` raises for `key` as `NotFound`, `ConfigError`, `StorageUnavailable` or, where it has been
+    silent for too long, `StorageSilent`.
 
     obstore's `AlreadyExistsError` passes as it is: it is an answer, not a fault.
     """
+    began = time.monotonic()
     try:
         yield
     except AlreadyExistsError:
+        patience.answered(url)
         raise
     except (BaseError, OSError, ValueError) as error:
-        raise meaning(error, url, key) from error
+        raise _told(url, began, meaning(error, url, key)) from error
+    patience.answered(url)
 
 
 def insisted(url: str, key: str, act: Callable[[], Answer]) -> Answer:
-    """What `act` gives, tried again where a connection broke and obstore left it at that; errors as by `translated`.
+    """What `act` gives, tried again for as long as the store is borne with; errors as by `translated`.
 
-    obstore tries most requests again by itself, and no others: it cannot know that ours may all be repeated.
+    obstore tries most requests again by itself, but not all, and not for long: it cannot know that ours may all be repeated.
     """
-    for pause_seconds in _PAUSES:
+    if reason := patience.why_not_asked(url):
+        raise _silent(url, reason)
+    began, pauses = time.monotonic(), chain(_PAUSES, repeat(_PAUSES[-1]))
+    while True:
         try:
             with translated(url, key):
                 return act()
-        except StorageUnavailable as error:
-            if _RETRIED.search(str(error.__cause__)):
+        except StorageUnavailable:
+            if time.monotonic() - began >= patience.patience_seconds(url):
                 raise
-            time.sleep(pause_seconds)
-    with translated(url, key):
-        return act()
+            time.sleep(next(pauses))
+
+
+def _told(url: str, began: float, error: MillraceError) -> MillraceError:
+    """The error, once it was heard whether the store answers: as `StorageSilent` where patience with it is over."""
+    if not isinstance(error, StorageUnavailable):
+        patience.answered(url)
+        return error
+    patience.unanswered(url, began, str(error))
+    return _silent(url, str(error)) if patience.is_over(url) else error
+
+
+def _silent(url: str, reason: str) -> StorageSilent:
+    return StorageSilent(f"{reason}; it has been silent for {patience.silence_seconds(url):.0f} s")
 
 
 def meaning(error: Exception, url: str, key: str) -> MillraceError:

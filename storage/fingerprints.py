@@ -5,6 +5,7 @@ inside functions, through re-exports and texts that name a module; with what the
 Comments, layout, docstrings and what is not reached do not count. A user's own modules count like ours, libraries by their public version.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class Reach:
     modules: tuple[str, ...] = ()
 
 
+_one_at_a_time = threading.Lock()  # steps run side by side; what one has begun to work out is no answer for another
 _codes: dict[tuple[frozenset[str], frozenset[str]], Code] = {}
 
 
@@ -42,18 +44,16 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     entries of a user's are looked for in the current folder, too.
     """
     users = {top(entry.partition(":")[0]) for entry in entries} - set(packages)
-    if users:
-        include_current_folder()
-    found = _code(frozenset(packages), frozenset(users)).walk(entries)
-    remember()
+    with _one_at_a_time:
+        if users:
+            include_current_folder()
+        found = _code(frozenset(packages), frozenset(users)).walk(entries)
+        remember()
+        libraries = versions(found.libraries)
     definitions = dict(sorted(found.definitions.items()))
-    return Reach(
-        digest_of(definitions),
-        definitions,
-        versions(found.libraries),
-        tuple(sorted(found.obstacles)),
-        tuple(sorted(found.modules)),
-    )
+    obstacles, modules = tuple(sorted(found.obstacles)), tuple(sorted(found.modules))
+    digest = digest_of("\n".join(f"{name} {digest}" for name, digest in definitions.items()))  # no name holds a space
+    return Reach(digest, definitions, libraries, obstacles, modules)
 
 
 def _code(packages: frozenset[str], users: frozenset[str]) -> Code:

@@ -85,7 +85,7 @@ class Lease:
         self._ended.set()
         with self._lock, suppress(MillraceError):
             self._clear(1 if self.lost else 0)
-            _remove_folder(self._store, self.name)
+            self._store.remove_empty(f"leases/{self.name}")
 
     def _clear(self, kept: int) -> None:
         """Delete all heartbeats but the last `kept`."""
@@ -227,11 +227,3 @@ def _started(process: Any) -> str:
         return ""
     state, *rest = told.rpartition(")")[2].split()
     return "" if state in "ZX" else rest[18]
-
-
-def _remove_folder(store: ObjectStore, name: str) -> None:
-    """A folder on this machine that holds nothing any more."""
-    folder = store.local_path(f"leases/{name}")
-    if folder:
-        with suppress(OSError):
-            folder.rmdir()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from storage.memory import childs_peak_bytes, high_water_bytes, resident_bytes, unwatch, watch
+from storage.memory import childs_peak_bytes, held_bytes, unwatch, watch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,7 +29,7 @@ class Meter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wall, self._process, self._thread = time.perf_counter(), time.process_time(), time.thread_time()
-        self._high_water = high_water_bytes()
+        _, self._high_water = held_bytes()
         self._alone = True
         self._elsewhere_seconds = 0.0  # processor time of other processes
         self._helpers_seconds = 0.0  # of our other threads
@@ -93,9 +93,9 @@ class Meter:
 
     def _own_peaks(self) -> list[int]:
         """What this process holds now, and its highest ever where that was reached in the meantime."""
-        highest = high_water_bytes()
+        held, highest = held_bytes()
         grown = highest if self._high_water and highest and highest > self._high_water else None
-        return [peak for peak in (resident_bytes(), grown) if peak is not None]
+        return [peak for peak in (held, grown) if peak is not None]
 
 
 _meter: contextvars.ContextVar[Meter | None] = contextvars.ContextVar("meter", default=None)

@@ -146,6 +146,12 @@ class ObjectStore:
                 for key in some:
                     self.delete(key)
 
+    def remove_empty(self, folder: str) -> None:
+        """Remove a folder that holds nothing any more, where the store is one on this machine; who writes there makes it again."""
+        if path := self.local_path(folder):
+            with suppress(OSError):
+                path.rmdir()
+
     def local_path(self, key: str) -> Path | None:
         """The file that holds an object, where the store is a folder on this machine (the file need not exist)."""
         return self._folder / _checked(key) if self._folder else None
@@ -156,11 +162,14 @@ class ObjectStore:
         return self._opened_engine
 
     def _settle(self, key: str) -> None:
-        """Have a local file and its name reach the disk, so that what is written later never outlives it."""
+        """Have a local file and its name reach the disk, so that what is written later never outlives it.
+
+        Somebody may have deleted it already, as who collects garbage: then there is nothing to keep.
+        """
         if self._folder is None:
             return
         path = self._folder / key
-        with translated(self.url, key):
+        with translated(self.url, key), suppress(FileNotFoundError):
             for target in (path, path.parent):
                 descriptor = os.open(target, os.O_RDONLY)
                 try:

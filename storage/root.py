@@ -1,13 +1,12 @@
 """Where this project keeps its things on this machine."""
 
 import atexit
-import contextlib
 import fcntl
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -60,7 +59,7 @@ def sweep() -> None:
     """Remove what killed processes left in the data root: folders and locks that nobody holds, unfinished work that rests for a week."""
     for parent in ("scratch", "tmp", "locks", "unfinished"):
         for path in work_folder(parent).iterdir():
-            with contextlib.suppress(OSError):  # somebody else is at it
+            with suppress(OSError):  # somebody else is at it
                 if parent != "unfinished" or _rests(path):
                     _remove_unheld(path)
 
@@ -112,7 +111,7 @@ def _held(parent: Path, prefix: str) -> Iterator[Path]:
 def _lock(folder: Path) -> int:
     """A descriptor that holds the folder's lock, waiting for a sweep that has it; on a file system without locks it only is open."""
     descriptor = os.open(folder, os.O_RDONLY)
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor
 

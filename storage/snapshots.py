@@ -10,7 +10,7 @@ import json
 import os
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -50,6 +50,19 @@ def take_snapshot(store: ObjectStore, users: Mapping[str, Path] = NONE) -> Blob:
     if _mark(_files(users)) == mark and _is_settled(files):
         _remember(mark, blob)
     return blob
+
+
+def users_files(modules: Iterable[str]) -> dict[str, Path]:
+    """The files of those of the modules that are not ours, by the names that `take_snapshot` wants."""
+    found = {}
+    for module in modules:
+        if module.partition(".")[0] not in PACKAGES:
+            path = _source(module)
+            below = (
+                [*module.split("."), path.name] if path.name == "__init__.py" else [*module.split(".")[:-1], path.name]
+            )
+            found["/".join(below)] = path
+    return found
 
 
 def unpack_snapshot(store: ObjectStore, blob: Blob, folder: Path) -> None:
@@ -109,7 +122,7 @@ def _source(module: str) -> Path:
     place = Places().find(module)
     if place is None:
         raise ConfigError(
-            f"package {module!r} has no source that could be kept with the run; install Millrace from a wheel or a checkout"
+            f"module {module!r} has no source that could be kept with the run; install Millrace from a wheel or a checkout"
         )
     return Path(place.path)
 

@@ -13,6 +13,8 @@ from tasks.progress import reporter
 from tasks.sections import Recipe, TrainSection
 from tasks.stored import collect, lay_out, read_files
 
+MARKS = ("continued",)  # what a model bears, its candidates bear too
+
 
 @step("compress")
 def compress(
@@ -29,11 +31,11 @@ def compress(
 
     store = open_store(storage)
     with scratch_folder(f"compress-{recipe.name}") as folder:
-        manifest = read_manifest(store, features.digest)
+        manifest, trained = read_manifest(store, features.digest), read_manifest(store, model.digest)
         job = {
             "recipe": recipe.model_dump(mode="json"),
             "train": train.model_copy(update={"device": device}).model_dump(mode="json"),
-            "model": str(lay_out(store, read_manifest(store, model.digest), folder / "model")),
+            "model": str(lay_out(store, trained, folder / "model")),
             "features": str(lay_out_arrays(store, features.digest, folder / "features")),
             "meta": dict(manifest.meta),
             "output": str(folder / "output"),
@@ -54,5 +56,6 @@ def compress(
             "classes": manifest.meta.get("classes"),
             "transforms": transforms.digest,
             **facts,
+            **{mark: trained.meta[mark] for mark in MARKS if mark in trained.meta},
         }
         return ArtifactRef(storage, put_files(store, "artifact", files, meta))

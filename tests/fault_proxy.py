@@ -2,10 +2,12 @@
 
 import http.client
 import random
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,18 +17,20 @@ from typing import Any
 from urllib.parse import urlsplit
 
 FAULTS = ("503", "500", "reset", "lost", "cut")
-IN_A_ROW = 2  # one request is never hurt more often: what tries again three times must succeed
+SLOW_SECONDS = 1.0
+IN_A_ROW = 2  # what tries again three times must succeed
 
 
 @dataclass
 class Storm:
     """`share` of the requests are hurt, each by one of `kinds`: refused (503, 500), `reset` before or `lost` after the server did
-    it, or its answer `cut` short.
+    it, its answer `cut` short or `slow`, or never coming (`stall`). `in_a_row`: no request is hurt more often without a pause.
     """
 
     share: float
     kinds: tuple[str, ...] = FAULTS
     seed: int = 0
+    in_a_row: float = IN_A_ROW
     hurt: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -35,7 +39,7 @@ class Storm:
 
     def next(self, request: str) -> str:
         """The fault for this request; empty: none."""
-        if self._in_a_row[request] >= IN_A_ROW or self._random.random() >= self.share:
+        if self._in_a_row[request] >= self.in_a_row or self._random.random() >= self.share:
             self._in_a_row[request] = 0
             return ""
         self._in_a_row[request] += 1
@@ -57,6 +61,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.upstream = urlsplit(upstream).netloc
         self.lock = threading.Lock()
         self.storm: Storm | None = None
+        self.closing = threading.Event()
         self.forgotten: set[str] = set()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
@@ -82,6 +87,10 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ("503", "500"):
             code = {"503": "SlowDown", "500": "InternalError"}[fault]
             return self._answer(int(fault), [], f"<Error><Code>{code}</Code></Error>".encode())
+        if fault == "stall":
+            return self._say_nothing()
+        if fault == "slow":
+            time.sleep(SLOW_SECONDS)
         status, headers, content = self._ask(body)
         if fault == "lost":
             return self._hang_up()
@@ -117,6 +126,12 @@ class _Handler(BaseHTTPRequestHandler):
         if cut:
             self._hang_up()
 
+    def _say_nothing(self) -> None:
+        """Until the client goes, or the proxy."""
+        self.close_connection = True
+        while not self.server.closing.is_set() and not select.select([self.connection], [], [], 0.1)[0]:
+            continue
+
     def _hang_up(self) -> None:
         """Close with a reset: the client hears nothing more."""
         self.close_connection = True
@@ -136,5 +151,6 @@ def fault_proxy(upstream: str, tls: ssl.SSLContext | None = None) -> Iterator[Fa
     try:
         yield proxy
     finally:
+        proxy.closing.set()
         proxy.shutdown()
         proxy.server_close()

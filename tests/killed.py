@@ -46,11 +46,13 @@ def write_rows(folder: Path) -> None:
 
 @dataclass
 class Run:
-    """A `millrace run` in a folder of its own. `settings`: added to its environment; `home`: what it keeps, its store too."""
+    """A `millrace run` in a folder of its own. `settings`: added to its environment; `home`: what it keeps, its store too, unless
+    `shared` is one."""
 
     home: Path
     rows: Path
     settings: Mapping[str, str] = field(default_factory=dict)
+    shared: Path | None = None
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def start(self, stop: Mapping[str, Any] | None = None) -> subprocess.Popen[str]:
@@ -62,7 +64,7 @@ class Run:
         watched = {"PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}", "SOAK_POINTS": str(self.points), MARK: self.mark}
         self.began = time.monotonic()
         self.command = subprocess.Popen(
-            [*COMMAND, "run", "--config", "run.yaml", "--json"],
+            [*COMMAND, "run", "--config", "run.yaml", "--json", "--storage", self.store.url],
             cwd=self.home,
             env=environment(self.home / ".millrace", **watched, **self.settings),
             stdout=subprocess.PIPE,
@@ -116,8 +118,8 @@ class Run:
 
     @property
     def store(self) -> ObjectStore:
-        """The run's own store, a folder."""
-        return open_store(str(self.home / ".millrace" / "store"))
+        """The run's store, a folder."""
+        return open_store(str(self.shared or self.home / ".millrace" / "store"))
 
 
 def finished(home: Path, rows: Path, settings: Mapping[str, str]) -> tuple[Run, Ended]:
@@ -197,11 +199,24 @@ def damage(store: ObjectStore) -> list[str]:
     return [f"not what its name says: {name}" for name in wrong]
 
 
+def collected(run: Run) -> list[str]:
+    """Have `millrace gc` collect in the run's store, all of which is made old; what it leaves of what a killed run left there."""
+    store, old = Path(run.store.url), time.time() - 2 * 3600
+    for path in store.rglob("*"):
+        os.utime(path, (old, old))
+    home = environment(run.home / ".millrace")
+    command = [*COMMAND, "gc", "--delete", "--grace", "1", "--storage", str(store)]
+    ended = subprocess.run(command, cwd=run.home, env=home, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        return [f"gc ended with {ended.returncode}: {ended.stderr[-1500:]}"]
+    found = [*store.rglob("*#*"), *(store / "probes").glob("*"), *(store / "leases").rglob("*.json")]
+    return [f"not collected: {path.relative_to(store)}" for path in found]
+
+
 def left_over(run: Run) -> list[str]:
-    """Temporary files in the data root and half-written objects in the store."""
+    """Temporary files in the data root; what a store has of them is for `millrace gc`."""
     root = run.home / ".millrace"
     files = [path for path in (root / "work").rglob("*") if path.is_file() or path.is_socket()]
-    files += [*(root / "store").rglob("*#*"), *(root / "store" / "probes").glob("*")]
     files += [path for path in root.rglob("tmp*") if path.is_file()]
     return sorted({str(path.relative_to(root)) for path in files})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import Ended
-from killed import Run, damage, finished, kill_from_outside, left_over, outputs, records
+from killed import Run, collected, damage, finished, kill_from_outside, left_over, outputs, records
 
 SHORT_LIVED = {
     "trainer": 4.0,
@@ -25,11 +25,8 @@ OUTSIDE = ("command", "flow", "scheduler", "worker", "trainer", "compressor", "p
 WHOM = ("self", "self", "flows.by_hand", "flows.cli", "interrupt")
 DRAWS = 8  # until a moment is met at which what is to be killed still lives
 SHORT_OF_TEN = {"inside": 5, "outside": 4, "interrupt": 1}
-AGAIN, TWICE, CACHED = (
-    0.1,
-    0.2,
-    0.2,
-)  # shares of trials: on a store that is full, killed twice, run once more at the end
+AGAIN, TWICE = 0.1, 0.2  # shares of trials: on a store that is full, killed twice
+COLLECTED = 0.2  # and cleared up, then run once more
 
 
 @dataclass
@@ -71,16 +68,32 @@ def undisturbed(folder: Path, rows: Path, settings: Mapping[str, str]) -> Undist
 def tried(seed: int, folder: Path, rows: Path, settings: Mapping[str, str], model: Undisturbed) -> Trial:
     """Trial `seed` in `folder`, which must be new; it is removed again where everything held."""
     draw, began = random.Random(seed), time.monotonic()
-    trial = Trial(seed)
+    trial, run = Trial(seed), Run(folder, rows, settings)
     full = draw.random() < AGAIN
     if full:
         shutil.copytree(model.home, folder)
-    kept: dict[str, bytes] = {}
+    kept: Mapping[str, bytes] = {}
     for _ in range(2 if draw.random() < TWICE else 1):
-        kept = _killed(draw, trial, Run(folder, rows, settings), model, kept)
-    _to_the_end(trial, Run(folder, rows, settings), model, kept, "again")
-    if draw.random() < CACHED:
-        _to_the_end(trial, Run(folder, rows, settings), model, {}, "once more")
+        kept = _killed(draw, trial, run, model, kept)
+    go_on(trial, run, model, kept, "again")
+    if draw.random() < COLLECTED:
+        trial.faults += collected(run)
+        go_on(trial, run, model, records(run.store), "after gc")
+    trial.seconds = round(time.monotonic() - began, 1)
+    if not trial.faults:
+        shutil.rmtree(folder)
+    return trial
+
+
+def together(number: int, folder: Path, rows: Path, settings: Mapping[str, str], model: Undisturbed) -> Trial:
+    """Two runs of one configuration at the same time: of even numbers in one data root, of odd ones in two that share a store."""
+    began, trial = time.monotonic(), Trial(-1 - number)
+    homes = [folder / "one", folder / ("one" if number % 2 == 0 else "two")]
+    runs = [Run(home, rows, settings, shared=folder / "store") for home in homes]
+    for run in runs:
+        run.start()
+    for run, name in zip(runs, ("one", "other"), strict=True):
+        _judge_end(trial, run, run.end(), model, {}, name)
     trial.seconds = round(time.monotonic() - began, 1)
     if not trial.faults:
         shutil.rmtree(folder)
@@ -101,18 +114,24 @@ def drawn(draw: random.Random, model: Undisturbed) -> dict[str, Any]:
 
 def _killed(
     draw: random.Random, trial: Trial, run: Run, model: Undisturbed, before: Mapping[str, bytes]
-) -> dict[str, bytes]:
+) -> Mapping[str, bytes]:
     """Run and kill at a drawn moment, another one where that is never met; the records that were there after it."""
     for _ in range(DRAWS):
-        moment = drawn(draw, model)
-        run = Run(run.home, run.rows, _settings(run, moment))
-        landed, ended = killed_once(run, moment)
-        trial.kills.append({**moment, "landed": landed, "code": ended.code})
-        _judge(trial, run, ended, model, before, landed)
-        before = records(run.store)
+        before, landed = kill_once(trial, run, drawn(draw, model), model, before)
         if landed:
             break
     return before
+
+
+def kill_once(
+    trial: Trial, run: Run, moment: Mapping[str, Any], model: Undisturbed, before: Mapping[str, bytes]
+) -> tuple[Mapping[str, bytes], bool]:
+    """Run and kill at that moment; the records that were there after it, and whether it came."""
+    run = Run(run.home, run.rows, _settings(run, moment))
+    landed, ended = _killed_at(run, moment)
+    trial.kills.append({**moment, "landed": landed, "code": ended.code})
+    _judge(trial, run, ended, model, before, landed)
+    return records(run.store), landed
 
 
 def _settings(run: Run, moment: Mapping[str, Any]) -> Mapping[str, str]:
@@ -121,7 +140,7 @@ def _settings(run: Run, moment: Mapping[str, Any]) -> Mapping[str, str]:
     return {name: value for name, value in run.settings.items() if not own or name != "PREFECT_API_URL"}
 
 
-def killed_once(run: Run, moment: Mapping[str, Any]) -> tuple[bool, Ended]:
+def _killed_at(run: Run, moment: Mapping[str, Any]) -> tuple[bool, Ended]:
     """Start the run, and kill at that moment; whether it came, and how the command ended."""
     inside = "name" in moment
     run.start(stop=moment if inside else None)
@@ -145,10 +164,16 @@ def _judge(trial: Trial, run: Run, ended: Ended, model: Undisturbed, before: Map
         trial.faults.append(f"{where}: not killed, and ended with {ended.code}: {ended.err[-1500:]}")
 
 
-def _to_the_end(trial: Trial, run: Run, model: Undisturbed, before: Mapping[str, bytes], which: str) -> None:
-    """Run undisturbed: it must give what the undisturbed run gave, repeat nothing, and leave nothing behind."""
+def go_on(trial: Trial, run: Run, model: Undisturbed, before: Mapping[str, bytes], which: str) -> None:
+    """Run undisturbed, anew: it must give what the undisturbed run gave, repeat nothing, and leave nothing behind."""
+    run = Run(run.home, run.rows, run.settings)
     run.start()
-    ended = run.end()
+    _judge_end(trial, run, run.end(), model, before, which)
+
+
+def _judge_end(
+    trial: Trial, run: Run, ended: Ended, model: Undisturbed, before: Mapping[str, bytes], which: str
+) -> None:
     if ended.code != 0:
         trial.faults.append(f"{which}: ended with {ended.code}: {ended.err[-1500:]}")
         return

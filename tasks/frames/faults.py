@@ -6,6 +6,7 @@ import lzma
 import socket
 import sys
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from typing import Any
 
 import zstandard
 
+from storage import patience
 from storage.clouds import CLOUDS
-from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageUnavailable
+from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageSilent, StorageUnavailable
 from tasks.frames.filesystems import hidden
 
 DAMAGED = (
@@ -49,8 +51,9 @@ PASSING_STATUS = {408, 425, 429}
 
 
 @contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn what can go wrong while `name` is read into errors of this project."""
+def reading(name: str, url: str = "") -> Iterator[None]:
+    """Turn what can go wrong while `name` is read into errors of this project; where `url` has long been silent, nobody tries again."""
+    place, began = "/".join((url or name).split("/")[:3]), time.monotonic()
     try:
         yield
     except DAMAGED as error:
@@ -58,7 +61,21 @@ def reading(name: str) -> Iterator[None]:
             f"{hidden(name)}: cannot be unpacked ({error or type(error).__name__}); fetch it again"
         ) from error
     except _foreign() as error:
-        raise _meaning(hidden(name), error) from error
+        raise _told(place, began, _meaning(hidden(name), error)) from error
+    patience.answered(place)
+
+
+def _told(place: str, began: float, error: MillraceError) -> MillraceError:
+    """The error, once it was heard whether the place answers: as `StorageSilent` where patience with it is over."""
+    if not isinstance(error, StorageUnavailable):
+        return error
+    patience.unanswered(place, began, str(error))
+    if not patience.is_over(place):
+        return error
+    seconds = patience.silence_seconds(place)
+    return StorageSilent(
+        f"{str(error).partition('; ')[0]} for {seconds:.0f} s; run again when it does: what is done is kept"
+    )
 
 
 def _foreign() -> tuple[type[Exception], ...]:

@@ -61,7 +61,7 @@ def plain_name(name: str) -> str:
 @contextmanager
 def open_entry(entry: Entry) -> Iterator[Any]:
     """The decompressed bytes of `entry` as a stream that can at least be read forwards."""
-    with reading(entry.name):
+    with reading(entry.name, entry.url):
         if entry.member:
             with _open_member(entry) as stream:
                 yield decompressed(stream, entry.member)
@@ -156,7 +156,7 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
 
 def _members(url: str, pattern: str, *, read: bool) -> Iterator[tuple[str, Callable[[], bytes]]]:
     matches = glob_matcher(pattern)
-    with reading(url.rsplit("/", 1)[-1]), opened(url) as raw:
+    with reading(url.rsplit("/", 1)[-1], url), opened(url) as raw:
         if ZIP.search(url):
             with zipfile.ZipFile(raw) as archive:
                 for info in archive.infolist():

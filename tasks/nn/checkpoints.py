@@ -83,19 +83,5 @@ def laid_out(tensor: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
-def generator_tensors() -> dict[str, Tensor]:
-    """The state of torch's random generators: the CPU's and each CUDA device's."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return {"cpu": torch.get_rng_state()} | {f"cuda{i}": state for i, state in enumerate(cuda)}
-
-
-def load_generators(tensors: Mapping[str, Tensor]) -> None:
-    """Put states from `generator_tensors` back."""
-    torch.set_rng_state(tensors["cpu"])
-    for name, state in tensors.items():
-        if name.startswith("cuda"):
-            torch.cuda.set_rng_state(state, int(name[4:]))
-
-
 def _files(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.safetensors"), reverse=True)

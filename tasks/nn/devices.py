@@ -30,6 +30,8 @@ class Place:
             "precision": self.precision,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "compiled": False,
+            "world_size": 1,
         }
 
 

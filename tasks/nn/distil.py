@@ -1,13 +1,13 @@
-"""Pass distil: train on the teacher's answers and the labels together."""
+"""Pass distil: train on the teacher's answers and the labels together. Killed, it begins anew, and comes to the same bits."""
 
 import numpy as np
-import torch
 
 from storage.errors import ConfigError
 from tasks.nn.candidates import Candidate, Context
 from tasks.nn.descriptions import build_model
 from tasks.nn.devices import settle
 from tasks.nn.fit import Fit
+from tasks.nn.generators import seed_generators
 from tasks.nn.language import taught_loss
 from tasks.nn.losses import distillation_loss, training_loss
 from tasks.sections import AugmentOptions, Distil, TrainSection
@@ -20,7 +20,7 @@ def apply(candidate: Candidate, settings: Distil, context: Context) -> Candidate
     """The candidate's network, trained further; for a model that is no network, a new mlp of `hidden` widths."""
     section = _section(context.section, settings)
     place = settle(section)
-    torch.manual_seed(section.seed)
+    seed_generators(section.seed)
     if candidate.module is None:
         candidate = _fresh_mlp(candidate, settings)
     module = candidate.trainable("distil")

@@ -17,17 +17,17 @@ from storage.errors import ConfigError
 from tasks.nn import language
 from tasks.nn.augment import augmented, draw
 from tasks.nn.checkpoints import (
-    generator_tensors,
     laid_out,
     latest_checkpoint,
-    load_generators,
     load_optimizer,
     optimizer_tensors,
     save_checkpoint,
 )
 from tasks.nn.devices import Place
+from tasks.nn.generators import generator_tensors, load_generators
 from tasks.nn.losses import Loss, metric, metric_sum, penalty, target_count, task_loss
 from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
+from tasks.nn.resuming import described, differing, goes_on, work_fields
 from tasks.sections import TrainSection
 from tasks.splits import Split, epoch_order
 
@@ -40,7 +40,8 @@ Tell = Callable[..., None]
 class Fit:
     """One training: `run` brings `model` to its final weights and returns the history, one entry an epoch.
 
-    With `checkpoints`, an interrupted fit goes on from its last checkpoint and ends with the same bits. With early stopping the
+    With `checkpoints`, an interrupted fit goes on from its last checkpoint and ends with the same bits; `continued` tells of each time
+    that it did so under other conditions, where that is allowed: then the bits may be others. With early stopping the
     weights of the best epoch stay, else the last epoch's. Batches are of equal size, `batch_size` rows at most. For full-batch
     gradient descent a batch's gradients only add up, to one update at the epoch's end.
     """
@@ -58,11 +59,12 @@ class Fit:
     epoch: int = 0
     step: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    continued: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)
     told: float = 0.0
 
     def run(self) -> list[dict[str, Any]]:
-        """Train to the end. ConfigError when the loss is no longer a number."""
+        """Train to the end. ConfigError when the loss is no longer a number, or the checkpoint is of other conditions and that is refused."""
         # Channels last: convolutions and pooling are half as fast again on a CPU, and what a GPU's bf16 units want.
         self.format = torch.channels_last if self.train.x.ndim == 4 else torch.contiguous_format
         self.model.to(self.place.device, memory_format=self.format)  # pyright: ignore[reportCallIssue]
@@ -194,9 +196,10 @@ class Fit:
     def _where(self) -> dict[str, int]:
         return {"epoch": self.epoch + 1, "epochs": self.section.epochs, "step": self.step, "steps": self.steps}
 
-    def _conditions(self) -> dict[str, Any]:
-        fields = json.dumps([self.section.key_fields(), len(self.train), self.job], sort_keys=True)
-        return self.place.conditions() | {"job": hashlib.sha256(fields.encode()).hexdigest()}
+    def _job(self) -> str:
+        """Which training this is: its section, its rows, whatever the conditions."""
+        fields = json.dumps([work_fields(self.section), len(self.train), self.job], sort_keys=True)
+        return hashlib.sha256(fields.encode()).hexdigest()
 
     def _save(self) -> None:
         if self.checkpoints is None:
@@ -212,18 +215,27 @@ class Fit:
             "loop": {"loss_sum": self.loss_sum},
         }
         tensors = {f"{group}.{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
-        facts = {"epoch": self.epoch, "step": self.step, "history": self.history, "conditions": self._conditions()}
+        facts = {
+            "job": self._job(),
+            "conditions": self.place.conditions(),
+            "continued": self.continued,
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history,
+        }
         save_checkpoint(self.checkpoints, self.epoch * self.steps + self.step, facts, tensors)
 
     def _resume(self) -> None:
         found = latest_checkpoint(self.checkpoints) if self.checkpoints else None
         if found is None:
             return
-        then, now = found.facts["conditions"], self._conditions()
-        differing = sorted(name for name in now if then.get(name) != now[name])
-        if differing:
-            changes = ", ".join(f"{name} was {then.get(name)}, is {now[name]}" for name in differing)
-            self.tell("restarted", reason=f"the checkpoint was written under other conditions: {changes}")
+        if found.facts.get("job") != self._job():
+            self.tell("restarted", reason="the checkpoint is of another training")
+            return
+        changes = differing(found.facts["conditions"], self.place.conditions())
+        where = {"epoch": found.facts["epoch"] + 1, "step": found.facts["step"]}
+        if changes and not goes_on(self.section, changes, f"epoch {where['epoch']}, step {where['step']}"):
+            self.tell("restarted", reason=f"the checkpoint was written under other conditions: {described(changes)}")
             return
         self.model.load_state_dict(found.group("model"))
         load_optimizer(self.optimizer, found.group("optimizer"))
@@ -233,5 +245,6 @@ class Fit:
         self.best = found.group("best")
         self.loss_sum.copy_(found.group("loop")["loss_sum"])
         self.epoch, self.step, self.history = found.facts["epoch"], found.facts["step"], found.facts["history"]
+        self.continued = found.facts["continued"] + ([{**where, "changed": changes}] if changes else [])
         load_generators(found.group("generator"))
-        self.tell("resumed", epoch=self.epoch + 1, step=self.step)
+        self.tell("resumed", **where, **({"under_other_conditions": described(changes)} if changes else {}))

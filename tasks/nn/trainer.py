@@ -8,24 +8,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tasks.jobs import emit, run, to_json, write_folder
 from tasks.nn.descriptions import build_model, describe, save_weights
 from tasks.nn.devices import settle
 from tasks.nn.fit import Fit
+from tasks.nn.generators import seed_generators
 from tasks.nn.losses import training_loss
 from tasks.sections import TrainSection
 from tasks.splits import open_split
 
 
 def train(job: Mapping[str, Any]) -> None:
-    """Write weights.safetensors, model.json and history.json; events tell how far it is."""
+    """Write weights.safetensors, model.json and history.json; events tell how far it is.
+
+    Also continued.json where it went on from a checkpoint under other conditions: when, and what had changed.
+    """
     section = TrainSection.model_validate(job["section"])
     place = settle(section)
     training, validation = (open_split(job["features"], name) for name in ("train", "validation"))
     description = describe(section, job["meta"], training)
-    torch.manual_seed(section.seed)
+    seed_generators(section.seed)
     model = build_model(description)
     emit(
         "start", family=section.family, device=str(place.device), parameters=sum(p.numel() for p in model.parameters())
@@ -40,6 +42,8 @@ def train(job: Mapping[str, Any]) -> None:
         "model.json": to_json(description),
         "history.json": to_json(history),
     }
+    if fit.continued:
+        files["continued.json"] = to_json(fit.continued)
     write_folder(Path(job["output"]), files)
     emit("done", epochs=len(history))
 

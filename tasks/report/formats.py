@@ -74,3 +74,9 @@ def compared_sizes(compressors: Mapping[str, float]) -> str:
     """What general compressors need for the same texts."""
     figures = ", ".join(f"{name} {value:.3f}" for name, value in compressors.items())
     return f"{figures} bits per byte, for the test text as one stream"
+
+
+def continued(entry: Mapping[str, Any]) -> str:
+    """When a training went on under other conditions, and what had changed."""
+    changes = ", ".join(f"{name} was {was}, is {now}" for name, (was, now) in entry["changed"].items())
+    return f"the model is marked: from epoch {entry['epoch']}, step {entry['step']} on it was trained under other conditions: {changes}"

@@ -72,6 +72,7 @@ def render(view: Mapping[str, Any], figures: Mapping[str, str] | None = None) ->
         metric_value=formats.metric_value,
         metric_range=formats.metric_range,
         compared_sizes=formats.compared_sizes,
+        continued=formats.continued,
         style=Markup((FOLDER / "page.css").read_text()),  # a file of this package
         script=Markup((FOLDER / "page.js").read_text()),
     )

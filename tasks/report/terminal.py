@@ -12,6 +12,7 @@ from tasks.report.costs import saved
 from tasks.report.formats import (
     DECISIONS,
     compared_sizes,
+    continued,
     count,
     duration,
     metric_name,
@@ -120,6 +121,8 @@ def _verdict(summary: Mapping[str, Any]) -> Iterator[str]:
     yield _line(title, after)
     for reason in verdict["reasons"]:
         yield from _wrapped("", f"- {reason}", hanging=2)
+    for entry in summary.get("continued", ()):
+        yield from _wrapped("", f"- {continued(entry)}", hanging=2)
 
 
 def _wrapped(label: str, text: str, hanging: int = 0) -> list[str]:

@@ -26,7 +26,11 @@ class Section(BaseModel):
     """Base of all sections: frozen, no unknown fields."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, validate_default=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        validate_default=True,  # so that 0 for a float is 0.0 here as in the process that reads it: keys tell them apart
     )
 
     def key_fields(self) -> dict[str, Any]:

@@ -188,8 +188,15 @@ class TrainSection(Section):
         description="Steps between checkpoints (and one at each epoch's end)",
         json_schema_extra=NOT_IN_KEY,
     )
+    on_other_conditions: Literal["refuse", "restart", "continue"] = Field(
+        default="refuse",
+        description="A checkpoint from another kind of processor or GPU, or another torch: refuse it, train anew, or go on and mark the model",
+    )
 
     def key_fields(self) -> dict[str, Any]:
-        """As ever, but of the families' options only those of the family that is trained."""
+        """As ever, but of the families' options only those of the family that is trained; `on_other_conditions` where it may give
+        another result: a model that was marked never stands for one that was not."""
         others = {*get_args(FamilyName)} - {self.family}
+        if self.on_other_conditions != "continue":
+            others.add("on_other_conditions")
         return {name: value for name, value in super().key_fields().items() if name not in others}

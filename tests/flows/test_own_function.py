@@ -181,7 +181,7 @@ def test_the_workers_of_a_cluster_have_it_and_counts_reconcile(folder: Path):
 def test_a_worker_elsewhere_that_lacks_it_or_has_another_is_named(folder: Path):
     work = Work("tasks.frames.prepare", str(folder / "store"), own=("ownrows:tidy",))
     mischief = {
-        "import os; os.chdir('/')": r"worker tcp://.* cannot begin the work \(module 'ownrows' has no Python source"
+        "import os; os.chdir('/')": r"worker tcp://.* cannot begin the work \(ownrows:tidy: module 'ownrows' has no Python source"
     }
     other = folder / "other"
     other.mkdir()

@@ -3,9 +3,10 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from certificates import make_authority
@@ -195,6 +196,43 @@ def test_work_whose_workers_have_all_gone_does_not_wait_for_ever(tmp_path: Path)
             data, store = csv_section(tmp_path), open_store(str(tmp_path / "store"))
             with pytest.raises(WorkerLost, match="the Dask cluster lost the work"):
                 prepare_dataset(data, identified(data), store, lambda: open_cluster(section), kill)
+
+
+@contextmanager
+def scheduler_with_worker(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A scheduler with a worker at that port of this machine; gives the scheduler's process."""
+    folder.mkdir()
+    address = f"tcp://127.0.0.1:{port}"
+    place = ("--host", "tcp://127.0.0.1", "--port", str(port), "--no-dashboard")
+    worker = ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard")
+    with running(folder, "distributed.cli.dask_scheduler", *place) as scheduler, running(folder, *worker):
+        wait_for(lambda: "Registered to" in (folder / "dask.log").read_text(), "the worker")
+        yield scheduler
+
+
+def test_a_scheduler_killed_in_mid_work_is_told_and_the_next_one_ends_what_was_begun(tmp_path: Path, local_digest: str):
+    write_csv(tmp_path / "rows.csv")
+    store, port = open_store(str(tmp_path / "store")), free_port()
+    cluster = ClusterSection(address=f"tcp://127.0.0.1:{port}")
+    work = Work(CODE, store.url)
+
+    def prepare(report: Callable[[dict[str, Any]], None]) -> str:
+        return prepare_dataset(csv_section(tmp_path), store, lambda: open_cluster(cluster, work=work), report)
+
+    with scheduler_with_worker(tmp_path / "first", port) as scheduler:
+
+        def kill(event: dict[str, Any]) -> None:
+            if event.get("done") == 1:
+                scheduler.kill()
+
+        with pytest.raises(WorkerLost, match="the Dask cluster lost the work"):
+            prepare(kill)
+        with pytest.raises(
+            WorkerLost, match=r"no Dask scheduler answers at tcp://.*; start it, correct cluster\.address"
+        ):
+            prepare(kill)
+    with scheduler_with_worker(tmp_path / "second", port):
+        assert prepare(lambda event: None) == local_digest
 
 
 def test_the_client_goes_and_the_scheduler_stays(elsewhere: ClusterSection):

@@ -102,7 +102,7 @@ def objects(module):
     def in_the_middle(self, key, data):
         if passed("write within"):
             obstore.put(self._engine, key, half(data), chunk_size=64)
-        put(self, key, data)
+        return put(self, key, data)
 
     store.put = around(in_the_middle, "write before", "write after")
     store.put_if_absent = around(store.put_if_absent, "create before", "create after")
@@ -136,11 +136,24 @@ def jobs(module):
     module.write_folder = around(module.write_folder, "output before", "output after")
 
 
+def patience(module):
+    """Silence is borne for as many seconds as SOAK_PATIENCE says: nothing else about it is another."""
+    module.PATIENCE_SECONDS = float(os.environ.get("SOAK_PATIENCE", module.PATIENCE_SECONDS))
+
+
+def reading(module):
+    """A stalled answer is given up after as many seconds as SOAK_READ says."""
+    module.READ_SECONDS = float(os.environ.get("SOAK_READ", module.READ_SECONDS))
+
+
 WATCHED = {
     "storage.objects": objects,
     "tasks.nn.checkpoints": checkpoints,
     "tasks.nn.fit": fit,
     "tasks.jobs": jobs,
+    "storage.patience": patience,
+    "storage.clouds": reading,
+    "tasks.frames.filesystems": reading,
 }
 
 

@@ -1,6 +1,7 @@
 """`make soak`: the whole chain, killed a hundred times at moments drawn from seeds, each time run again to the digests of an undisturbed run.
 
-SOAK_SEED is the first seed (0), SOAK_TRIALS how many follow (100). Each trial adds a line to SOAK_LOG (soak.jsonl), and what is there
+SOAK_SEED is the first seed (0), SOAK_TRIALS how many follow (100), SOAK_PAIRS how many times two runs go at once after that (10); those
+are logged as the seeds -1, -2 …. Each trial adds a line to SOAK_LOG (soak.jsonl), and what is there
 already for the same code is not tried again: stopped, it goes on. What failed keeps its folder.
 """
 
@@ -17,12 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the tests' own m
 
 from killed import write_rows
 from prefect_server import prefect_server
-from trials import Trial, Undisturbed, tried, undisturbed
+from trials import Trial, Undisturbed, together, tried, undisturbed
 
 
 def main() -> int:
     """Try what is not in the log yet; 0 where every trial of these seeds held."""
     first, count = int(os.environ.get("SOAK_SEED", "0")), int(os.environ.get("SOAK_TRIALS", "100"))
+    pairs = int(os.environ.get("SOAK_PAIRS", "10"))
     log = Path(os.environ.get("SOAK_LOG", "soak.jsonl"))
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     say(f"soak: seeds {first} to {first + count - 1}, log {log}, folder {folder}")
@@ -33,10 +35,11 @@ def main() -> int:
         wanted = hashlib.sha256(json.dumps(model.wanted, sort_keys=True).encode()).hexdigest()[:16]
         say(f"soak: undisturbed in {model.seconds:.1f} s, digests {wanted}")
         done = {trial.seed: trial for trial in known(log) if trial.wanted == wanted}
-        for seed in range(first, first + count):
+        seeds = [*range(first, first + count), *range(-1, -1 - pairs, -1)]
+        for seed in seeds:
             if seed not in done:
                 done[seed] = one(seed, folder, settings, model, log, wanted)
-    code = summary([done[seed] for seed in range(first, first + count)])
+    code = summary([done[seed] for seed in seeds])
     if code == 0:
         shutil.rmtree(folder)
     return code
@@ -44,7 +47,8 @@ def main() -> int:
 
 def one(seed: int, folder: Path, settings: dict[str, str], model: Undisturbed, log: Path, wanted: str) -> Trial:
     """Try one seed, and write down what became of it."""
-    trial = tried(seed, folder / f"trial-{seed}", folder / "rows", settings, model)
+    which, place = (tried, seed) if seed >= 0 else (together, -1 - seed)
+    trial = which(place, folder / f"trial-{seed}", folder / "rows", settings, model)
     trial.wanted = wanted
     with log.open("a") as file:
         file.write(trial.line() + "\n")
@@ -59,7 +63,9 @@ def shown(trial: Trial) -> str:
         f"{kill.get('whom') or ('SIGINT' if kill['interrupt'] else 'SIGKILL')}{'' if kill['landed'] else ' (missed)'}"
         for kill in trial.kills
     )
-    return "\n    ".join([f"{'held' if not trial.faults else 'FAILED'}, {trial.seconds} s, {kills}", *trial.faults])
+    return "\n    ".join(
+        [f"{'held' if not trial.faults else 'FAILED'}, {trial.seconds} s, {kills or 'two at once'}", *trial.faults]
+    )
 
 
 def known(log: Path) -> list[Trial]:

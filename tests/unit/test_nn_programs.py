@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from commands import ROOT
+from killed import POINTS
 from sklearn.datasets import load_digits
 from torch import from_numpy, no_grad
 
@@ -38,21 +40,36 @@ PASSES = [
 ]
 
 
-def start(program: str, job_file: Path) -> subprocess.Popen[str]:
+def start(program: str, job_file: Path, **more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", program, str(job_file)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | more,
     )
 
 
-def finish(program: str, job_file: Path, code: int = 0) -> list[dict]:
-    process = start(program, job_file)
+def finish(program: str, job_file: Path, code: int = 0, **more: str) -> list[dict]:
+    process = start(program, job_file, **more)
     out, err = process.communicate(timeout=120)
     assert process.returncode == code, err
     return [json.loads(line) for line in out.splitlines()]
+
+
+def kill_at(job_file: Path, point: str, number: int) -> None:
+    """Run the trainer up to the point where it kills itself."""
+    points = job_file.parent / "points"
+    points.mkdir()
+    stop = {"name": f"{point} of tasks.nn.trainer", "number": number, "whom": "self"}
+    (points / "stop.json").write_text(json.dumps(stop))
+    finish(
+        "tasks.nn.trainer",
+        job_file,
+        code=-signal.SIGKILL,
+        PYTHONPATH=f"{POINTS}{os.pathsep}{ROOT}",
+        SOAK_POINTS=str(points),
+    )
 
 
 def training_job(folder: Path, features: Path, **changes: object) -> Path:
@@ -80,6 +97,10 @@ def compression_job(folder: Path, model: Path, features: Path, passes: list[dict
     }
     (folder / "job.json").write_text(json.dumps(job))
     return folder / "job.json"
+
+
+def digests_in(folder: Path) -> dict[str, str]:
+    return {path.name: digest(path) for path in folder.iterdir()}
 
 
 def digest(path: Path) -> str:
@@ -129,17 +150,87 @@ def test_a_trainer_killed_in_mid_epoch_resumes_to_the_same_weights(
     latest = max((tmp_path / "checkpoints").glob("step-*"))
     latest.with_name("step-999999999999.safetensors").write_bytes(latest.read_bytes()[:1000])  # half-written
     events = finish("tasks.nn.trainer", job)
-    resumed = next(event for event in events if event["event"] == "resumed")
+    resumed = next(event for event in events if event.get("event") == "resumed")
     assert resumed["step"] % 3 == 0
     for name in ("weights.safetensors", "history.json", "model.json"):
         assert digest(tmp_path / "output" / name) == digest(trained / name)
 
 
+MOMENTS = [
+    ("step after", 1, None),  # before the first checkpoint
+    ("step after", 31, (2, 9)),  # in mid-epoch: 20 steps each
+    ("checkpoint within", 8, (2, 0)),  # the 8th checkpoint is half written
+    ("checkpoint before its name", 8, (2, 0)),
+    ("epoch after", 1, (2, 0)),
+    ("output before", 1, (4, 0)),
+]
+
+
+@pytest.mark.parametrize(("point", "number", "resumed"), MOMENTS)
+def test_a_trainer_killed_at_any_moment_ends_with_the_same_bytes(
+    features: Path, trained: Path, tmp_path: Path, point: str, number: int, resumed: tuple[int, int] | None
+) -> None:
+    job = training_job(tmp_path, features)
+    kill_at(job, point, number)
+    events = finish("tasks.nn.trainer", job)
+    assert [(e["epoch"], e["step"]) for e in events if e.get("event") == "resumed"] == ([resumed] if resumed else [])
+    assert digests_in(tmp_path / "output") == digests_in(trained)
+
+
+def test_a_trainer_that_is_killed_again_and_again_ends_with_the_same_bytes(
+    features: Path, trained: Path, tmp_path: Path
+) -> None:
+    job = training_job(tmp_path, features)
+    for number in (8, 19, 30):  # each of the three begins to count anew
+        kill_at(job, "step after", number)
+        (tmp_path / "points").rename(tmp_path / f"points-{number}")
+    finish("tasks.nn.trainer", job)
+    assert digest(tmp_path / "output" / "weights.safetensors") == digest(trained / "weights.safetensors")
+
+
 def test_a_checkpoint_of_another_training_is_not_continued(features: Path, tmp_path: Path) -> None:
     finish("tasks.nn.trainer", training_job(tmp_path, features, epochs=1))
     events = finish("tasks.nn.trainer", training_job(tmp_path, features, epochs=1, seed=7))
-    restarted = next(event for event in events if event["event"] == "restarted")
-    assert "other conditions" in restarted["reason"]
+    restarted = next(event for event in events if event.get("event") == "restarted")
+    assert "another training" in restarted["reason"]
+
+
+OTHER = {"ATEN_CPU_CAPABILITY": "default"}  # torch without this processor's vector instructions: sums in another order
+
+
+def test_other_conditions_are_refused_with_what_was_and_is_and_what_to_do(features: Path, tmp_path: Path) -> None:
+    job = training_job(tmp_path, features)
+    kill_at(job, "step after", 31)
+    kept = digests_in(tmp_path / "checkpoints")
+    [error] = [event["error"] for event in finish("tasks.nn.trainer", job, code=2, **OTHER) if "error" in event]
+    for said in ("epoch 2, step 9", "device was", "is DEFAULT", "train.on_other_conditions=restart", "=continue"):
+        assert said in error
+    assert digests_in(tmp_path / "checkpoints") == kept
+    threads = training_job(tmp_path, features, threads=2)
+    [error] = [event["error"] for event in finish("tasks.nn.trainer", threads, code=2) if "error" in event]
+    assert "threads was 1, is 2" in error
+    events = finish("tasks.nn.trainer", training_job(tmp_path, features))  # the old conditions are welcome
+    assert [event["step"] for event in events if event.get("event") == "resumed"] == [9]
+
+
+def test_going_on_under_other_conditions_marks_the_model_for_good(features: Path, tmp_path: Path) -> None:
+    kill_at(training_job(tmp_path, features, on_other_conditions="continue"), "step after", 31)
+    job = training_job(tmp_path, features, on_other_conditions="continue", threads=2)
+    (tmp_path / "points").rename(tmp_path / "points-before")
+    kill_at(job, "step after", 6)
+    finish("tasks.nn.trainer", job)  # the mark outlives another kill
+    [mark] = json.loads((tmp_path / "output" / "continued.json").read_bytes())
+    assert mark == {"epoch": 2, "step": 9, "changed": {"threads": [1, 2]}}
+
+
+def test_restarting_under_other_conditions_gives_what_these_conditions_give(features: Path, tmp_path: Path) -> None:
+    kill_at(training_job(tmp_path / "killed", features), "step after", 31)
+    events = finish(
+        "tasks.nn.trainer", training_job(tmp_path / "killed", features, on_other_conditions="restart"), **OTHER
+    )
+    assert "device was" in next(event["reason"] for event in events if event.get("event") == "restarted")
+    finish("tasks.nn.trainer", training_job(tmp_path / "undisturbed", features), **OTHER)
+    assert digests_in(tmp_path / "killed" / "output") == digests_in(tmp_path / "undisturbed" / "output")
 
 
 def test_a_loss_that_is_no_number_says_what_to_lower(features: Path, tmp_path: Path) -> None:

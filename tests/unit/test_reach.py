@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,20 @@ def test_a_file_that_appears_is_found(package: Package):
     before = package.reach().digest
     package.write({"late.py": "def f(): return 1\n"})
     assert package.reach().digest != before
+
+
+def test_threads_that_ask_at_the_same_time_get_the_same_answer(package: Package):
+    names = [f"f{number}" for number in range(3000)]
+    package.write({"main.py": f"def run(): return {', '.join(names)}\n" + "".join(f"{name} = 1\n" for name in names)})
+    package.reach("main:f0")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: len(package.names()), range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+    assert found == [3001] * 8
 
 
 def test_finding_a_fingerprint_imports_nothing(package: Package):
@@ -219,7 +234,7 @@ def test_a_known_source_keeps_its_fingerprint_on_every_python_version(tmp_path: 
     (tmp_path / "golden" / "__init__.py").write_text(GOLDEN)
     assert (
         reach("golden", packages=("golden",)).digest
-        == "a46b9f23a8b48b98972fc5749cf540ada0bc0781b32b309a89c4c14c4b8a89a4"
+        == "c3ad7a2ae275318883071094042f3e8e1114d0b35f6130bc9b057bfce0d97b57"
     )
 
 

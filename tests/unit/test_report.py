@@ -126,6 +126,14 @@ def test_absent_parts_are_left_out_with_a_word() -> None:
     assert "No metrics were measured" in Page(render({"summary": bare})).text
 
 
+def test_a_model_that_was_trained_on_elsewhere_is_marked_on_page_and_terminal() -> None:
+    marked = view()
+    marked["summary"]["continued"] = [{"epoch": 2, "step": 3, "changed": {"device": ["AVX2", "DEFAULT"]}}]
+    words = "from epoch 2, step 3 on it was trained under other conditions: device was AVX2, is DEFAULT"
+    for text in (Page(render(marked)).text, summary_text(marked["summary"])):
+        assert words in " ".join(text.split())
+
+
 def test_a_clean_data_set_says_that_no_row_was_refused() -> None:
     clean = view()
     clean["summary"]["data"]["rows_quarantined"] = 0

@@ -15,10 +15,10 @@ import zstandard
 from commands import ROOT
 
 from storage.blobs import Blob, put_blob
-from storage.errors import CorruptArtifact, NotFound
+from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.fingerprints import PACKAGES
 from storage.objects import ObjectStore, open_store
-from storage.snapshots import PROJECT_FILES, SUFFIX, take_snapshot, unpack_snapshot
+from storage.snapshots import PROJECT_FILES, SUFFIX, take_snapshot, unpack_snapshot, users_files
 
 TAKE = """
 import dataclasses, json, sys
@@ -148,6 +148,18 @@ def test_users_files_come_with_the_run_that_reaches_them(store: ObjectStore, tmp
     assert blob != take_snapshot(store)
     with pytest.raises(NotFound, match=r"absent\.py, which this run reaches, is not there"):
         take_snapshot(store, {"absent.py": tmp_path / "absent.py"})
+
+
+def test_the_files_of_users_modules_are_those_that_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    names = ("own/__init__.py", "own/deep/__init__.py", "own/deep/rows.py", "single.py")
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    modules = ("own", "own.deep", "own.deep.rows", "single", "flows.cli", "storage")
+    assert users_files(modules) == {name: tmp_path / name for name in names}
+    with pytest.raises(ConfigError, match=r"module 'own\.absent' has no source"):
+        users_files(["own.absent"])
 
 
 def test_a_source_that_is_gone_or_damaged_or_reaches_outside_is_refused_with_a_word(store: ObjectStore, tmp_path: Path):

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import boto3
 import pytest
+from commands import free_port
 from fault_proxy import fault_proxy
 from lookalike_s3 import LookalikeS3, lookalike_s3
 from moto.server import ThreadedMotoServer
 
 from flows.cli import main
 from storage.blobs import fetch_blob, put_blob, read_blob
-from storage.errors import ConfigError, CorruptArtifact, NotFound, StorageUnavailable
+from storage.errors import ConfigError, CorruptArtifact, NotFound, StorageSilent, StorageUnavailable
 from storage.manifests import put_files
 from storage.objects import ObjectStore, open_store
 from storage.records import StepRecord, find_record, put_record
@@ -101,7 +102,7 @@ def test_a_flipped_byte_is_refused_and_leaves_no_file(store: ObjectStore, tmp_pa
         fetch_blob(store, blob)
     with pytest.raises(CorruptArtifact):
         read_blob(store, blob)
-    assert [path for path in (tmp_path / "root" / "cache").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "root" / "cache" / "blobs").rglob("*") if path.is_file()] == []
 
 
 def test_records_and_registry_work_as_on_disk(store: ObjectStore):
@@ -137,20 +138,57 @@ def test_a_wrong_secret_says_what_to_set_and_repeats_no_secret(lookalike: Lookal
     assert "hushhush" not in str(refusal.value)
 
 
-def test_a_server_error_is_worth_another_try(lookalike: LookalikeS3):
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.patience.PATIENCE_SECONDS", 3.0)
+    monkeypatch.setattr("storage.patience.FIRST_SECONDS", 0.0)
+    monkeypatch.setattr("storage.patience.REST_SECONDS", 60.0)
+
+
+def test_server_errors_are_waited_out(lookalike: LookalikeS3):
     store = open_store("s3://bucket/x")
+    store.put("a", b"1")
     lookalike.refuse = (503, "SlowDown")
-    with pytest.raises(StorageUnavailable, match="status 503 SlowDown"):
-        store.get("a")
+    threading.Timer(1.5, lambda: setattr(lookalike, "refuse", None)).start()
+    assert store.get("a") == b"1"
     assert lookalike.requests > 5
 
 
-def test_a_server_that_is_gone_is_worth_another_try(lookalike: LookalikeS3):
-    store = open_store("s3://bucket/x")
-    lookalike.shutdown()
-    lookalike.server_close()
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_never_answered_is_worth_another_try_but_not_a_long_wait(monkeypatch: pytest.MonkeyPatch):
+    _environment(monkeypatch, f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StorageUnavailable, match="check the network and AWS_ENDPOINT_URL"):
+        open_store("s3://bucket/never")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_falls_silent_is_given_up_once_and_by_all(lookalike: LookalikeS3):
+    store = open_store("s3://bucket/silent")
+    store.put("a", b"1")
+    lookalike.refuse = (503, "SlowDown")
+    with pytest.raises(StorageSilent, match=r"status 503 SlowDown.*what is done is kept; it has been silent for \d+ s"):
         store.get("a")
+    asked = lookalike.requests
+    for act in (lambda: store.put("b", b"2"), lambda: store.size("a"), lambda: store.delete("a")):
+        with pytest.raises(StorageSilent, match="silent for"):
+            act()
+    assert lookalike.requests == asked  # nobody even asked
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_is_back_is_believed_again(lookalike: LookalikeS3, monkeypatch: pytest.MonkeyPatch):
+    store = open_store("s3://bucket/back")
+    store.put("a", b"1")
+    lookalike.refuse = (500, "InternalError")
+    with pytest.raises(StorageSilent):
+        store.get("a")
+    lookalike.refuse = None
+    monkeypatch.setattr("storage.patience.REST_SECONDS", 0.0)
+    assert store.get("a") == b"1"
+    lookalike.refuse = (500, "InternalError")
+    monkeypatch.setattr("storage.patience.PATIENCE_SECONDS", 60.0)
+    threading.Timer(1.0, lambda: setattr(lookalike, "refuse", None)).start()
+    assert store.get("a") == b"1"
 
 
 def test_a_server_that_ignores_conditions_is_refused(lookalike: LookalikeS3):
