@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.downloads import downloads_folder
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
 from storage.measuring import measured, saw_whole
 from storage.metering import charge
 from storage.objects import ObjectStore
 from storage.overwriting import overwrite
-from storage.root import cache_folder, scratch_folder
+from storage.root import scratch_folder
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -103,7 +104,7 @@ def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
-    path = cache_folder() / blob.key
+    path = downloads_folder() / blob.key
     if measured(path) == (blob.size, blob.digest):
         charge({"bytes_in": blob.size})
         return path

@@ -8,18 +8,22 @@ import hashlib
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
 
 import zstandard
 
-from storage.errors import NotFound
+from storage.blobs import Blob
+from storage.errors import ConfigError, NotFound
 from storage.objects import Listed, ObjectStore
 from storage.snapshots import SUFFIX
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _PARALLEL = 16
 _PACKED = ".zst"
+_BLOB = {"digest", "size", "suffix"}
 
 
 class Unreadable(Exception):
@@ -58,6 +62,39 @@ def is_source(key: str) -> bool:
     return key.startswith("blobs/") and key.endswith(SUFFIX)
 
 
+def blobs_in(value: Any) -> Iterator[Blob]:
+    """The blobs that a JSON value names, however deep: as an object of digest, size and suffix, or a list of the three."""
+    if isinstance(value, dict):
+        if value.keys() == _BLOB and (blob := _blob(*(value[name] for name in ("digest", "size", "suffix")))):
+            yield blob
+            return
+        value = list(value.values())
+    if isinstance(value, list):
+        if len(value) == len(_BLOB) and (blob := _blob(*value)):
+            yield blob
+            return
+        for item in value:
+            yield from blobs_in(item)
+
+
+def _blob(digest: Any, size: Any, suffix: Any) -> Blob | None:
+    if not isinstance(digest, str) or not isinstance(size, int) or not isinstance(suffix, str):
+        return None
+    with suppress(ConfigError):
+        return Blob(digest, size, suffix)
+    return None
+
+
+def plain(key: str, content: bytes) -> bytes:
+    """The content as it was before it was packed; `ValueError` where it cannot be unpacked."""
+    if not key.endswith(_PACKED):
+        return content
+    try:
+        return zstandard.ZstdDecompressor().decompress(content)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
 class Names:
     """What objects name. Each version of each object is read once."""
 
@@ -85,17 +122,10 @@ class Names:
         if folder == "manifests" and hashlib.sha256(content).hexdigest() != bears(item.key):
             raise Unreadable(item.key, "its content is not the one of its name; run the pipeline again")
         try:
-            content = _unpacked(content) if item.key.endswith(_PACKED) else content
+            content = plain(item.key, content)
             json.loads(content)
         except ValueError as error:
             if folder == "runs":
                 raise Unreadable(item.key, f"{error}; restore it from a backup, or delete it") from error
             return b""  # a record that cannot be read is believed by nobody
         return content
-
-
-def _unpacked(content: bytes) -> bytes:
-    try:
-        return zstandard.ZstdDecompressor().decompress(content)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error

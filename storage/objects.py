@@ -162,11 +162,14 @@ class ObjectStore:
         return self._opened_engine
 
     def _settle(self, key: str) -> None:
-        """Have a local file and its name reach the disk, so that what is written later never outlives it."""
+        """Have a local file and its name reach the disk, so that what is written later never outlives it.
+
+        Somebody may have deleted it already, as who collects garbage: then there is nothing to keep.
+        """
         if self._folder is None:
             return
         path = self._folder / key
-        with translated(self.url, key):
+        with translated(self.url, key), suppress(FileNotFoundError):
             for target in (path, path.parent):
                 descriptor = os.open(target, os.O_RDONLY)
                 try:

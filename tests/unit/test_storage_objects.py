@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 
@@ -67,6 +68,23 @@ def test_of_eight_racing_processes_one_creates_each_object(tmp_path: Path):
     start_together(racers)
     won = [int(racer.communicate(timeout=60)[0]) for racer in racers]
     assert sum(won) == 40
+
+
+def test_what_somebody_deletes_while_it_is_written_is_no_error(tmp_path: Path):
+    store, stop = open_store(str(tmp_path)), threading.Event()
+
+    def delete() -> None:
+        while not stop.is_set():
+            store.delete("a/b/one")
+            store.remove_empty("a/b")
+
+    deleter = threading.Thread(target=delete)
+    deleter.start()
+    for _ in range(300):
+        store.put("a/b/one", b"1")
+        store.put_if_absent("a/b/one", b"1")
+    stop.set()
+    deleter.join()
 
 
 @pytest.mark.parametrize("key", ["../out", "a/../b", "/a", "a//b", "", "a b", "a/.", "ü", "a" * 513])

@@ -102,7 +102,7 @@ def test_a_flipped_byte_is_refused_and_leaves_no_file(store: ObjectStore, tmp_pa
         fetch_blob(store, blob)
     with pytest.raises(CorruptArtifact):
         read_blob(store, blob)
-    assert [path for path in (tmp_path / "root" / "cache").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "root" / "cache" / "blobs").rglob("*") if path.is_file()] == []
 
 
 def test_records_and_registry_work_as_on_disk(store: ObjectStore):
