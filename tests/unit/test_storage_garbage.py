@@ -11,7 +11,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-import zstandard
 from commands import COMMAND, environment, wait_for
 from stores import any_store, moto_server, s3_store
 
@@ -30,6 +29,7 @@ from storage.records import StepRecord, put_record, record_key
 from storage.refs import ModelRef
 from storage.registry import open_registry
 from storage.runs import put_run
+from storage.shards import ShardResult, Shelf
 from storage.signing import open_keyring
 from storage.wholeness import damage
 
@@ -150,18 +150,18 @@ def test_what_a_young_manifest_names_stays_however_old_it_is(tmp_path: Path):
 def test_results_of_shards_stay_with_the_data_set_that_they_made(any_store: ObjectStore):
     _, _, digest = one_run(any_store, 0)
     used = read_manifest(any_store, digest).files["weights.bin"]
-    scope, spare, other = (
-        f"shards/{'a' * 64}",
+    spare, other = (
         put_blob(any_store, b"of a shard that went", ".bin"),
-        put_blob(any_store, b"x", ""),
+        put_blob(any_store, b"of a run that was killed", ""),
     )
-    pack = {"1" * 64: [{b.digest[:4]: [b.digest, b.size, b.suffix] for b in (used, spare)}, {}]}
-    any_store.put(f"{scope}/pack-{'b' * 64}.json.zst", zstandard.compress(json.dumps(pack).encode()))
-    loose = {"2" * 64: [{"rows": [other.digest, other.size, other.suffix]}, {}]}
-    any_store.put(f"{scope}/{'2' * 64}.json", json.dumps(loose).encode())
-    any_store.put(f"{scope}/{'3' * 64}.json", b"\xff no record")
+    Shelf(any_store, "a" * 64).pack({"1" * 64: ShardResult({"rows": used}), "2" * 64: ShardResult({"rows": spare})})
+    [pack] = keys(any_store, "shards")
+    Shelf(any_store, "b" * 64).commit("3" * 64, ShardResult({"rows": other}))
+    any_store.put(f"shards/{'b' * 64}/{'4' * 64}.json", b"\xff no record")
+    gone_after(any_store, clock=store_now)
+    assert len(keys(any_store, "shards")) == 3
     gone_after(any_store)
-    assert keys(any_store, "shards") == {f"{scope}/pack-{'b' * 64}.json.zst"}
+    assert keys(any_store, "shards") == {pack}
     assert spare.key in keys(any_store)
     assert other.key not in keys(any_store)
 
@@ -282,6 +282,7 @@ import sys, time
 from storage.garbage import collect
 from storage.marking import Retention
 from storage.objects import open_store
+from storage.shards import ShardResult, Shelf
 from storage.signing import open_keyring
 store = open_store(sys.argv[1])
 print("ready", flush=True)
