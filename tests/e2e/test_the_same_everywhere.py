@@ -12,8 +12,8 @@ from typing import Any
 import boto3
 import pytest
 from commands import ROOT, Ended, environment
-from fault_proxy import Storm, fault_proxy
-from killed import write_rows
+from fault_proxy import FAULTS, Storm, fault_proxy
+from killed import POINTS, write_rows
 from odd_workers import odd
 from real_s3 import FOLDER, RealS3
 from stores import moto_server
@@ -167,10 +167,14 @@ def test_in_a_bucket_in_a_storm_of_faults_they_are_too_and_the_model_answers(
     with fault_proxy(real_s3.url) as proxy:
         place = in_a_bucket(tmp_path, rows, real_s3.client(), real_s3.bucket, keys)
         place.said["storage"].update(endpoint=proxy.url, region="us-east-1")
-        proxy.storm = Storm(share=0.1)
+        place.variables.update(
+            {"SOAK_READ": "2", "SOAK_POINTS": str(tmp_path), "PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}"}
+        )
+        kinds = {*FAULTS, "slow", "stall"}
+        proxy.storm = Storm(share=0.1, kinds=tuple(sorted(kinds)))
         summary = carry(place)
         assert sum(proxy.storm.hurt.values()) >= 20
-        assert set(proxy.storm.hurt) == {"503", "500", "reset", "lost", "cut"}
+        assert set(proxy.storm.hurt) == kinds
         assert made(place, summary) == here
         told = f"AWS_ENDPOINT_URL={proxy.url} "  # so that the command to serve it works as it stands
         assert told in Path(summary["report"]).read_text()
