@@ -11,6 +11,8 @@ from flows.summary import summarise
 from storage.errors import MillraceError
 from storage.leases import running as announced
 from storage.objects import open_store
+from storage.root import default_storage
+from storage.runs import new_run_id
 from storage.surroundings import surrounded
 
 
@@ -20,16 +22,18 @@ def found_whole(config: PipelineConfig) -> dict[str, Any] | None:
         return None
     try:
         with surrounded(config.storage.variables()):
-            planned = plan(config)
-            return _recorded(planned) if planned.is_hit else None
+            return _looked(config)
     except MillraceError:
         return None  # the run itself says what is wrong, and records that it failed
 
 
-def _recorded(planned: Plan) -> dict[str, Any]:
-    journal = planned.journal()
-    with announced(open_store(journal.storage), journal.run_id):
-        return _told(journal, planned)
+def _looked(config: PipelineConfig) -> dict[str, Any] | None:
+    run_id = new_run_id()
+    with announced(
+        open_store(config.storage.url or default_storage()), run_id
+    ):  # what the look finds is in use from now on
+        planned = plan(config)
+        return _told(planned.journal(run_id), planned) if planned.is_hit else None
 
 
 def _told(journal: Journal, planned: Plan) -> dict[str, Any]:

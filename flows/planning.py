@@ -113,10 +113,10 @@ class Plan:
             raise Undecided(step)
         return function(*values)
 
-    def journal(self) -> Journal:
-        """The journal of a run that found everything."""
+    def journal(self, run_id: str) -> Journal:
+        """The journal of the run of that id, which found everything."""
         entries = [self._entry(step) for step in self.steps]
-        found = Journal("pipeline", self.config, started=self.started, steps={entry.name: entry for entry in entries})
+        found = Journal("pipeline", self.config, run_id, self.started, {entry.name: entry for entry in entries})
         found.begin()
         found.use(self.libraries, self.modules)
         return found
