@@ -13,7 +13,7 @@ from prefect.exceptions import ExternalSignal
 from prefect.logging import get_run_logger
 
 from flows.artifacts import showing_progress
-from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, STOPPED, Journal, StepEntry, entry
+from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, RUNNING, STOPPED, Journal, StepEntry, entry
 from flows.reasons import History, why_missing
 from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
@@ -130,6 +130,7 @@ def running(
         with surrounded(run.config.storage.variables()), showing_progress(run.config.name), _kept(run.journal):
             waiting = partial(run.report, "store", {"event": "waiting for the end of a garbage collection"})
             with announced(open_store(run.storage), run.journal.run_id, waiting):
+                run.journal.keep(RUNNING)  # whoever is killed in the first step is known to have begun
                 yield run
     finally:
         _active.reset(tokens[0])

@@ -1,4 +1,4 @@
-"""Steps that run side by side: what one of them made is remembered though another failed."""
+"""What a run's manifest tells, from the start on: also of steps side by side, one of which failed."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 from prefect import flow
 from prefect_server import speaking_to
 
-from flows.journal import COMPUTED, FAILED
+from flows.journal import COMPUTED, FAILED, RUNNING
 from flows.running import running
 from flows.steps import Step
 from storage.errors import SchemaError
@@ -44,3 +44,17 @@ def test_what_was_made_beside_a_failure_is_in_the_runs_manifest(
     run = read_run(store, list_runs(store)[0])
     states = {told["name"]: told["state"] for told in run["steps"]}
     assert (run["status"], states) == (FAILED, {"halve odd": FAILED, "halve even": COMPUTED})
+
+
+@flow(name="looks")
+def looks(storage: str) -> list[str]:
+    with running("looks", "digits", None, {"storage.url": storage}):
+        store = open_store(storage)
+        return [read_run(store, run_id)["status"] for run_id in list_runs(store)]
+
+
+def test_a_run_is_told_of_before_its_first_step(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """So one that is killed in it is known to have begun."""
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    with speaking_to(prefect_api, tmp_path / "prefect"):
+        assert looks(open_store(str(tmp_path / "store")).url) == [RUNNING]
