@@ -188,7 +188,8 @@ def test_what_a_killed_writer_left_beside_an_object_goes_when_it_is_old(tmp_path
     assert path
     for name in (f"{path}#1", f"{path}#2"):
         Path(name).write_bytes(b"half")
-    os.utime(f"{path}#1", (time.time() - 2 * HOUR,) * 2)
+    then = time.time() - 2 * HOUR
+    os.utime(f"{path}#1", (then, then))
     gone_after(store, clock=store_now)
     assert sorted(path.parent.iterdir()) == [path, Path(f"{path}#2")]
 
