@@ -1,7 +1,8 @@
 """A plan: what a run would do, without doing it. It walks the same chain (`flows.stages`), and only looks.
 
 HIT: the output is there and whole. MISS: it must be computed, for the reasons given. DEPENDS: it comes after a MISS; whether it must
-be computed too is known when that step's output is: an equal output still makes a hit. No Prefect, Dask or torch here.
+be computed too is known when that step's output is: an equal output still makes a hit, and mends a damage that both share. No Prefect,
+Dask or torch here.
 """
 
 import time
@@ -132,7 +133,15 @@ class Plan:
         if lookup.record:
             return Planned(name, step.name, HIT, key=parts.key, record=lookup.record, seconds=lookup.record.seconds)
         why = why_missing(open_store(self.storage), self._history, name, parts, lookup)
-        return Planned(name, step.name, MISS, why, key=parts.key, seconds=self._expected(name))
+        on = () if parts.reach.obstacles else self._menders(lookup.damage)
+        return Planned(name, step.name, DEPENDS if on else MISS, why, on, key=parts.key, seconds=self._expected(name))
+
+    def _menders(self, damage: tuple[str, ...]) -> tuple[str, ...]:
+        """The steps before that miss, in which all of this damage was found too: what they make again may mend it."""
+        found = {step.name: set(damage) & set(step.why) for step in self.steps if step.state == MISS}
+        return (
+            tuple(name for name, same in found.items() if same) if set(damage) <= set().union(*found.values()) else ()
+        )
 
     def _depends(self, step: Step, name: str, on: tuple[str, ...]) -> Planned:
         return Planned(name, step.name, DEPENDS, on=on, seconds=self._expected(name))

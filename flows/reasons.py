@@ -1,9 +1,11 @@
 """Why a step must run, in words: what differs between the key's parts now and those of the last run of this pipeline."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from storage.errors import CorruptArtifact, NotFound
+from storage.blobs import check_digest
+from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.objects import ObjectStore
 from storage.records import Lookup, attempts, read_record
 from storage.runs import list_runs, read_run
@@ -16,23 +18,24 @@ FIRST = "it has not run here before"
 
 
 class History:
-    """The steps of a pipeline's earlier runs, the latest first; read as far as they are asked for."""
+    """The steps of a pipeline's earlier runs, the latest first; read as far as they are asked for. Safe for threads."""
 
     def __init__(self, store: ObjectStore, pipeline: str) -> None:
         self._store, self._pipeline = store, pipeline
         self._runs = self._earlier()
         self._known: dict[str, Mapping[str, Any]] = {}
+        self._reading = threading.Lock()
 
     def entry(self, name: str) -> Mapping[str, Any] | None:
         """What the latest run that had this step, and did not fail at it, says of it."""
-        while name not in self._known:
-            steps = next(self._runs, None)
-            if steps is None:
-                return None
-            for step in steps:
-                if step.get("output"):
+        with self._reading:
+            while name not in self._known:
+                steps = next(self._runs, None)
+                if steps is None:
+                    return None
+                for step in filter(_says_what_it_made, steps):
                     self._known.setdefault(step["name"], step)
-        return self._known[name]
+            return self._known[name]
 
     def _earlier(self) -> Iterator[list[Mapping[str, Any]]]:
         for run_id in list_runs(self._store)[:RUNS_LOOKED_AT]:
@@ -79,6 +82,14 @@ def parts_of(store: ObjectStore, key: str) -> dict[str, Any] | None:
             except (NotFound, CorruptArtifact):
                 return None
     return None
+
+
+def _says_what_it_made(step: Any) -> bool:
+    """Whether a run's entry of a step, for which no digest vouches, has what is asked of it; that of a failed one has not."""
+    try:
+        return bool(step["name"] and step["output"] and check_digest(step["key"]))
+    except (KeyError, TypeError, ConfigError):
+        return False
 
 
 def _flat(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -52,7 +52,8 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
         libraries = versions(found.libraries)
     definitions = dict(sorted(found.definitions.items()))
     obstacles, modules = tuple(sorted(found.obstacles)), tuple(sorted(found.modules))
-    return Reach(digest_of(definitions), definitions, libraries, obstacles, modules)
+    digest = digest_of("\n".join(f"{name} {digest}" for name, digest in definitions.items()))  # no name holds a space
+    return Reach(digest, definitions, libraries, obstacles, modules)
 
 
 def _code(packages: frozenset[str], users: frozenset[str]) -> Code:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.blobs import Blob, check_digest
-from storage.errors import NotFound
+from storage.errors import ConfigError, NotFound
 from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.refs import Ref, ref_from_json, ref_to_json
@@ -36,7 +36,10 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Lookup:
-    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words."""
+    """What a store has under a key. `record`: the latest whose output is whole; `damage`: why others do not count, in words.
+
+    `attempt`: the number of the record; without one that of the latest, 0 where there is none at all.
+    """
 
     record: StepRecord | None = None
     attempt: int = 0
@@ -49,7 +52,8 @@ def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
     Sizes are always checked, and of a `share` of the blobs (0 to 1) the digests; on a folder of this machine, of all.
     """
     found: list[str] = []
-    for attempt in reversed(attempts(store, key)):
+    numbers = attempts(store, key)
+    for attempt in reversed(numbers):
         record = read_record(store, key, attempt)
         if record is None:
             found.append(f"the record {record_key(key, attempt)} cannot be read")
@@ -58,7 +62,7 @@ def find_record(store: ObjectStore, key: str, share: float = 0.0) -> Lookup:
         if not wrong:
             return Lookup(record, attempt, tuple(found))
         found += wrong
-    return Lookup(damage=tuple(found))
+    return Lookup(attempt=max(numbers, default=0), damage=tuple(found))
 
 
 def put_record(store: ObjectStore, record: StepRecord) -> int:
@@ -101,18 +105,24 @@ def record_key(key: str, attempt: int) -> str:
 def read_record(store: ObjectStore, key: str, attempt: int) -> StepRecord | None:
     """The record of that attempt; None where it cannot be read as one."""
     try:
-        return _parse(json.loads(store.get(record_key(key, attempt))), key, store.url)
-    except (NotFound, ValueError, KeyError, TypeError):
+        content = store.get(record_key(key, attempt))
+    except NotFound:
+        return None
+    try:
+        return _parse(json.loads(content), key, store.url)
+    except (ValueError, KeyError, TypeError, ConfigError):
         return None
 
 
 def _parse(value: Any, key: str, url: str) -> StepRecord:
     if value["key"] != key:
         raise ValueError(f"found the record of step {value['key']}, expected {key}")
+    output = ref_from_json(value["output"], url)
+    check_digest(output.digest)
     return StepRecord(
         key=key,
         name=str(value["name"]),
-        output=ref_from_json(value["output"], url),
+        output=output,
         seconds=float(value["seconds"]),
         created=float(value["created"]),
         run_id=str(value["run_id"]),

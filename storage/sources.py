@@ -80,6 +80,9 @@ class Places:
 
     def _find(self, module: str) -> Place | None:
         above, _, name = module.rpartition(".")
+        package = self.find(above) if above else None
+        if package and not package.is_package:
+            return None
         for folder in self.folders(above):
             names = self._listing(folder)
             if name in names and "__init__.py" in self._listing(f"{folder}/{name}"):
@@ -96,6 +99,9 @@ class Places:
         return ["/".join((folder, *rest)) for folder in package_folders(top, tuple(sys.path))]
 
     def _listing(self, folder: str) -> frozenset[str]:
+        above, _, name = folder.rpartition("/")
+        if name not in self._listings.get(above, (name,)):
+            return frozenset()  # its folder's list says that it is not there
         if folder not in self._listings:
             self._listings[folder] = _names(folder)
         return self._listings[folder]

@@ -51,7 +51,7 @@ class Summary(NamedTuple):
     """A module. `parts`: by name; `imports`: what each imported name means; `stars`: modules of star imports; `loads`: modules loaded with it.
 
     `loose`: names that are bound by what runs at import; `unused`: modules imported for what loading them does; `order`: its
-    definitions and effects (`#n`) as they follow one another; `reaches`: what it declares as `REACHES`.
+    definitions, effects (`#n`) and loads (`@module`) as they follow one another; `reaches`: what it declares as `REACHES`.
     """
 
     parts: dict[str, Part]
@@ -94,6 +94,7 @@ class _Module:
         effects: list[ast.stmt] = []
         order: list[str] = []
         for statement in self.statements:
+            order += [f"@{name}" for node in stores([statement]) for name in loaded(node, self.package)]
             if self._is_plain(statement):
                 names = _names(statement)
                 part = self._definition(statement)

@@ -58,15 +58,25 @@ def damage(store: ObjectStore, digest: str, share: float, sizes: Sizes | None = 
     artifacts of one store. Raises `StorageUnavailable`.
     """
     try:
-        blobs = sorted(set(read_manifest(store, digest).files.values()), key=lambda blob: blob.key)
+        blobs = read_manifest(store, digest).files.values()
     except NotFound:
         return (f"manifest {manifest_key(digest)}: found none, wanted one",)
     except CorruptArtifact as error:
         return (str(error).partition(" in store ")[0] + ": found other content, wanted that of its name",)
-    anew = {blob.key for blob in blobs if random.random() < share}
+    return tuple(damaged_blobs(store, blobs, share, sizes).values())
+
+
+def damaged_blobs(
+    store: ObjectStore, blobs: Iterable[Blob], share: float, sizes: Sizes | None = None
+) -> dict[Blob, str]:
+    """What is wrong with each of `blobs` that is not whole; `share` and `sizes` as in `damage`."""
+    wanted = sorted(set(blobs), key=lambda blob: blob.key)
+    anew = {blob.key for blob in wanted if random.random() < share}
     if store.local_path("blobs"):
-        return _said(_locally(store, blob, blob.key in anew) for blob in blobs)
-    return _in_a_cloud(store, blobs, anew, sizes or Sizes(store))
+        wrong = {blob: _locally(store, blob, blob.key in anew) for blob in wanted}
+    else:
+        wrong = _in_a_cloud(store, wanted, anew, sizes or Sizes(store))
+    return {blob: said for blob, said in wrong.items() if said}
 
 
 def _locally(store: ObjectStore, blob: Blob, anew: bool) -> str:
@@ -74,17 +84,18 @@ def _locally(store: ObjectStore, blob: Blob, anew: bool) -> str:
     return _difference(blob, measured(path, anew) if path else None)
 
 
-def _in_a_cloud(store: ObjectStore, blobs: Sequence[Blob], anew: set[str], sizes: Sizes) -> tuple[str, ...]:
+def _in_a_cloud(store: ObjectStore, blobs: Sequence[Blob], anew: set[str], sizes: Sizes) -> dict[Blob, str]:
     told = sizes.look(blobs)
     found = {blob: told[blob.key] for blob in blobs}
-    wrong = [_difference(blob, (item.size, blob.digest) if item else None) for blob, item in found.items()]
-    to_read = [
-        (blob, item)
+    wrong = {blob: _difference(blob, (item.size, blob.digest) if item else None) for blob, item in found.items()}
+    to_read = {
+        blob: item
         for blob, item in found.items()
         if item and item.size == blob.size and (blob.key in anew or _doubtful(store, blob, item, sizes))
-    ]
+    }
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        return _said([*wrong, *pool.map(lambda case: _read(store, *case), to_read)])
+        read = pool.map(lambda blob: _read(store, blob, to_read[blob]), to_read)
+        return {**wrong, **dict(zip(to_read, read, strict=True))}
 
 
 def _doubtful(store: ObjectStore, blob: Blob, item: Listed, sizes: Sizes) -> bool:
@@ -117,7 +128,3 @@ def _difference(blob: Blob, found: tuple[int, str] | None) -> str:
     if size != blob.size:
         return f"blob {blob.key}: found {size} bytes, wanted {blob.size}"
     return "" if digest == blob.digest else f"blob {blob.key}: found SHA-256 {digest}, wanted {blob.digest}"
-
-
-def _said(messages: Iterable[str]) -> tuple[str, ...]:
-    return tuple(message for message in messages if message)

@@ -96,23 +96,26 @@ class StepCache:
             return Lookup(damage=("forced",))
         lookup = find_record(open_store(inputs["storage"]), parts.key, trust.get().share)
         objection = self.valid(inputs) if lookup.record and self.valid else ""
-        return Lookup(damage=(objection,)) if objection else lookup
+        return Lookup(attempt=lookup.attempt, damage=(objection,)) if objection else lookup
 
     def result(self, function: Callable[..., Ref], inputs: Mapping[str, Any], waiting: Callable[[], None]) -> Ref:
         """The step's output: found, or else computed and committed. `waiting` hears where another run is at this very step."""
-        parts = self.parts(inputs)
+        parts, before = self.parts(inputs), _asked.get()
+        refused = before[1].attempt if before and before[1].record is None else 0
         store = open_store(inputs["storage"])
         with hold(parts.key, waiting), hold_lease(store, f"step-{parts.key}", waiting), _unasked():
             # another run, here or on another machine, may just have made it: then its result is ours
-            record = self.look_up(parts, inputs).record
-            return record.output if record else self._compute(parts, function, inputs)
+            lookup = self.look_up(parts, inputs)
+            if lookup.record and lookup.attempt > refused:  # what was damaged and is mended stays a miss
+                return lookup.record.output
+            return self._compute(parts, function, inputs)
 
     def _compute(self, parts: Parts, function: Callable[..., Ref], inputs: Mapping[str, Any]) -> Ref:
         """Run the step and commit its result under the key that it had at the start."""
         token = _in_progress.set(parts)
         try:
             with metered() as meter:
-                output = function(**inputs)
+                output = function(**_in_order(inputs))
         finally:
             _in_progress.reset(token)
         if self.parts(inputs).key != parts.key:
@@ -174,6 +177,13 @@ def read_parts(store: ObjectStore, blob: Blob) -> dict[str, Any]:
 def parts_in_progress() -> Parts:
     """What the key of the step that this thread computes is made of."""
     return _in_progress.get()
+
+
+def _in_order(value: Any) -> Any:
+    """The same, mappings in the order of their keys: in whatever order they come they have one key, so no result may depend on it."""
+    if isinstance(value, Mapping):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return [_in_order(item) for item in value] if isinstance(value, list) else value
 
 
 def _identity(value: Any) -> Any:

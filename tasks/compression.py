@@ -27,6 +27,8 @@ def compress(
     storage: str,
 ) -> ArtifactRef:
     """Run the recipe's passes on the model and export it; no pass: the fp32 model as it is."""
+    from tasks.arrays import lay_out_arrays
+
     store = open_store(storage)
     with scratch_folder(f"compress-{recipe.name}") as folder:
         manifest, trained = read_manifest(store, features.digest), read_manifest(store, model.digest)
@@ -34,7 +36,7 @@ def compress(
             "recipe": recipe.model_dump(mode="json"),
             "train": train.model_copy(update={"device": device}).model_dump(mode="json"),
             "model": str(lay_out(store, trained, folder / "model")),
-            "features": str(lay_out(store, manifest, folder / "features")),
+            "features": str(lay_out_arrays(store, features.digest, folder / "features")),
             "meta": dict(manifest.meta),
             "output": str(folder / "output"),
         }

@@ -23,12 +23,13 @@ def score(
     artifact: ArtifactRef, features: FeaturesRef, confidence: float, resamples: int, seed: int, storage: str
 ) -> ScoresRef:
     """Outputs and metrics of what ships, on the validation and test rows."""
+    from tasks.arrays import fetch_arrays
     from tasks.inference.predictor import Predictor
     from tasks.scoring.metrics import score as score_outputs
 
     store = open_store(storage)
     predictor = Predictor.load(fetch_files(store, read_manifest(store, artifact.digest)))
-    arrays, scores = fetch_files(store, read_manifest(store, features.digest)), {}
+    arrays, scores = fetch_arrays(store, features.digest, SCORED_SPLITS), {}
     with scratch_folder("score") as folder:
         files: dict[str, Any] = {}
         for split in SCORED_SPLITS:
@@ -67,10 +68,11 @@ def measure(
     artifacts: dict[str, ArtifactRef], baseline: ArtifactRef, features: FeaturesRef, processor: str, storage: str
 ) -> LatencyRef:
     """Latencies of the artifacts beside the fp32 baseline, interleaved, at batch 1 and 32, on this `processor`."""
+    from tasks.arrays import fetch_arrays
     from tasks.inference.latency import measure as measure_latency
 
     store, report = open_store(storage), reporter("measure")
-    arrays = fetch_files(store, read_manifest(store, features.digest), ["validation/x.npy"])
+    arrays = fetch_arrays(store, features.digest, ["validation"])
     models = {name: _onnx(store, artifact) for name, artifact in artifacts.items()}
     report({"event": "start", "candidates": len(models)})
     ratios = measure_latency(models, _onnx(store, baseline), np.load(arrays["validation/x.npy"], mmap_mode="r"))

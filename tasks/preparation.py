@@ -6,15 +6,14 @@ What is heavy (pandas, Dask) is imported where it is needed, so that a run that 
 from typing import Any
 
 from storage.errors import SchemaError
-from storage.manifests import put_files, read_manifest
+from storage.manifests import put_files
 from storage.objects import open_store
 from storage.refs import DatasetRef, FeaturesRef, TransformsRef
-from storage.root import scratch_folder
-from tasks.frames.identity import source_identity
+from tasks.frames.identity import as_identity, identified
+from tasks.frames.sources import File
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import ClusterSection, DataSection, TransformsSection
-from tasks.stored import read_files
 
 
 @step("prepare")
@@ -26,30 +25,51 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
 
     report = reporter("prepare")
     work = Work(code="tasks.frames.prepare", store=storage, own=data.own_code())
-    digest = prepare_dataset(data, open_store(storage), lambda: open_cluster(cluster, report, work), report)
-    if source_identity(data) != identity:
-        raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
+    digest = prepare_dataset(
+        data,
+        _unchanged(data, identity),
+        open_store(storage),
+        lambda: open_cluster(cluster, report, work),
+        report,
+        alone=cluster.address == "local",
+    )
+    _unchanged(data, identity)
     return DatasetRef(storage, digest)
 
 
+def _unchanged(data: DataSection, identity: dict[str, Any]) -> list[list[File]]:
+    """The files of the sources; SchemaError where they are not those of `identity`."""
+    located = identified(data)
+    if as_identity(located) != identity:
+        raise SchemaError("data.sources: a file was changed while it was read; its rows are not kept, run again")
+    return located
+
+
 @step("fit")
-def fit(transforms: TransformsSection, dataset: DatasetRef, storage: str) -> TransformsRef:
-    """Fit tokenizer, scaler, categories and label names on the training rows."""
+def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, storage: str) -> TransformsRef:
+    """Fit tokenizer, scaler, categories and label names on the training rows; `pinned`: a digest of transforms to take as they are."""
     from tasks.frames.fitting import fit_transforms
+    from tasks.frames.pinned import check_pinned
 
     store = open_store(storage)
+    if pinned:
+        check_pinned(store, pinned, dataset.digest)
+        return TransformsRef(storage, pinned)
     files = fit_transforms(transforms, store, dataset.digest)
     return TransformsRef(storage, put_files(store, "transforms", files, {"dataset": dataset.digest}))
 
 
 @step("encode")
-def encode(dataset: DatasetRef, transforms: TransformsRef, storage: str) -> FeaturesRef:
+def encode(dataset: DatasetRef, transforms: TransformsRef, cluster: ClusterSection, storage: str) -> FeaturesRef:
     """Apply fitted transforms to every row of every split."""
+    from infra.agreement import Work
+    from infra.clusters import open_cluster
     from tasks.frames.encoding import encode as encode_rows
+    from tasks.frames.encoding import is_little
+    from tasks.frames.gathering import crew
 
-    store = open_store(storage)
-    fitted = read_files(store, read_manifest(store, transforms.digest))
-    with scratch_folder("encode") as folder:
-        files, meta = encode_rows(store, dataset.digest, fitted, folder)
-        meta = {**meta, "dataset": dataset.digest, "transforms": transforms.digest}
-        return FeaturesRef(storage, put_files(store, "features", files, meta))
+    report = reporter("encode")
+    work = Work(code="tasks.frames.encoding", store=storage)
+    with crew(lambda: open_cluster(cluster, report, work), is_little) as spread:
+        digest = encode_rows(open_store(storage), dataset.digest, transforms.digest, spread, report)
+    return FeaturesRef(storage, digest)

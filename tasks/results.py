@@ -58,10 +58,11 @@ def read_targets(features: FeaturesRef, split: str) -> "np.ndarray":
     """The targets of a split, (N,); of texts (N, 2): bytes and words of each passage."""
     import numpy as np
 
+    from tasks.arrays import fetch_arrays
+
     store = open_store(features.uri)
-    manifest = read_manifest(store, features.digest)
-    name = f"{split}/{'sizes' if manifest.meta['task'] == 'language_model' else 'y'}.npy"
-    return np.load(fetch_files(store, manifest, [name])[name])
+    language_model = read_meta(features)["task"] == "language_model"
+    return np.load(fetch_arrays(store, features.digest, [split])[f"{split}/{'sizes' if language_model else 'y'}.npy"])
 
 
 def target_scale(features: FeaturesRef) -> tuple[float, float] | None:

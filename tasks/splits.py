@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+SPLITS = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class Split:

@@ -1,7 +1,7 @@
 """Stored files as the stages want them: as bytes by name, or laid out in a folder."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from storage.blobs import read_blob
@@ -19,8 +19,13 @@ def read_files(store: ObjectStore, manifest: Manifest, below: str = "") -> dict[
 
 
 def lay_out(store: ObjectStore, manifest: Manifest, folder: Path, names: Iterable[str] | None = None) -> Path:
-    """Verified files under their own names in `folder`: links where the store is on this machine, else copies."""
-    for name, source in fetch_files(store, manifest, names).items():
+    """Verified files under their own names in `folder`: links where that is possible, else copies."""
+    return link(fetch_files(store, manifest, names), folder)
+
+
+def link(files: Mapping[str, Path], folder: Path) -> Path:
+    """The files under their names in `folder`: links, or copies where there are none."""
+    for name, source in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)

@@ -15,18 +15,20 @@ from tasks.caching import parts_in_progress
 from tasks.policies import step
 from tasks.progress import reporter
 from tasks.sections import TrainSection
-from tasks.stored import collect, lay_out
+from tasks.stored import collect
 
 
 @step("train")
 def train(train: TrainSection, device: str, features: FeaturesRef, storage: str) -> ModelRef:
     """Train on `device` (cpu or cuda). Killed, the next attempt resumes from the folder that bears the step's key."""
+    from tasks.arrays import lay_out_arrays
+
     store = open_store(storage)
     manifest = read_manifest(store, features.digest)
     with unfinished_folder(f"train-{_work_in_progress()[:24]}") as folder:
         job = {
             "section": train.model_copy(update={"device": device}).model_dump(mode="json"),
-            "features": str(lay_out(store, manifest, folder / "features")),
+            "features": str(lay_out_arrays(store, features.digest, folder / "features")),
             "meta": dict(manifest.meta),
             "output": str(folder / "output"),
             "checkpoints": str(folder / "checkpoints"),

@@ -6,8 +6,9 @@ import pyarrow.parquet as pq
 
 from storage.manifests import Manifest
 from storage.objects import ObjectStore
+from tasks.frames.assembling import assemble
 from tasks.frames.pieces import plan_group
-from tasks.frames.prepare import assemble, infer
+from tasks.frames.settling import infer, settling
 from tasks.frames.shards import process_shard
 from tasks.frames.sources import find_groups
 from tasks.sections import DataSection
@@ -23,8 +24,8 @@ def section(root: Path, **more: object) -> DataSection:
 def prepared(data: DataSection, store: ObjectStore) -> tuple[Manifest, list[dict]]:
     """The data set's manifest, and its clean rows with their splits."""
     pieces = [piece for group in find_groups(data) for piece in plan_group(data, group)]
-    schema = infer(data, pieces)
-    shards = [process_shard(data, schema, piece, store.url) for piece in pieces]
+    schema = infer(data, settling(pieces))
+    shards = [process_shard(data, schema, store, piece) for piece in pieces]
     rows = []
     for shard in shards:
         tables = [pq.read_table(store.url + "/" + shard.blobs[name].key) for name in ("rows", "overlay")]

@@ -10,6 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from commands import environment, free_port, wait_for
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from infra import tether
 
@@ -40,6 +47,19 @@ def prefect_server(home: Path) -> Iterator[str]:
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
+
+
+@contextmanager
+def speaking_to(api: str, home: Path) -> Iterator[None]:
+    """This process speaks to that server, and keeps Prefect's things in `home`."""
+    settings = {
+        PREFECT_API_URL: api,
+        PREFECT_HOME: home,
+        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    with temporary_settings(settings):
+        yield
 
 
 def _answers(url: str) -> bool:

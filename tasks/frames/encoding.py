@@ -1,78 +1,161 @@
-"""Every row of every split as model inputs and targets, in NumPy files."""
+"""Every row of every split as model inputs and targets, in NumPy files: one pair for each shard, or for each split of a large one.
 
+What reads them wants whole arrays of a split: `tasks.stored` puts them together.
+"""
+
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from storage.manifests import Manifest
-from storage.objects import ObjectStore
+from storage.blobs import Blob, put_blob
+from storage.manifests import Manifest, put_manifest, read_manifest
+from storage.objects import ObjectStore, open_store
+from storage.root import scratch_folder
+from storage.shards import ShardResult
+from tasks.frames.arrow import pc
+from tasks.frames.raw import DOCUMENT
 from tasks.frames.schema import Column
-from tasks.frames.splitting import SPLITS
-from tasks.frames.stored_rows import as_columns, columns_of, open_dataset, split_rows
-from tasks.frames.windows import encode_windows
+from tasks.frames.shelved import Report, Spread, Work, complete, make_scope
+from tasks.frames.stored_rows import StoredShard, as_columns, columns_of, open_dataset, read_table, stored_shards
+from tasks.frames.windows import compressed_sizes, token_arrays
+from tasks.splits import SPLITS
+from tasks.stored import read_files
 from tasks.transforms import Transforms
 from tasks.transforms.tokens import TokenInput
 
 BATCH_NUMBERS = 1 << 24  # bounds the memory of a batch, which holds its features more than once
+TOGETHER_BYTES = (
+    1 << 20
+)  # up to this size all splits of a shard lie in one file: many small files cost more than their bytes
+LITTLE_ITEMS, LITTLE_WEIGHT = 8, 100_000  # beyond both of them a cluster is worth its start
+Arrays = Mapping[str, np.ndarray]
 
 
-def encode(
-    store: ObjectStore, dataset_digest: str, transforms_files: Mapping[str, bytes], folder: Path
-) -> tuple[dict[str, Path], dict[str, Any]]:
-    """`{split}/x.npy` and `{split}/y.npy` (a language model's windows: and more) written to `folder`, by name, and what is known of them.
+def encode(store: ObjectStore, dataset_digest: str, transforms_digest: str, spread: Spread, report: Report) -> str:
+    """The digest of the features: for each shard `x/<number>.npy` and `y/<number>.npy`, its splits one after the other, or
+    `x/<number>-<split>.npy` where they are large; of a language model tokens and rows.
 
-    Rows are in the order of the shards. Written batch by batch: memory holds one shard at a time.
+    Only shards that are not known are encoded, a shard at a time in memory.
     """
     manifest = open_dataset(store, dataset_digest)
-    transforms = Transforms.load(transforms_files)
-    if isinstance(transforms.input, TokenInput):
-        return encode_windows(store, manifest, transforms, transforms.input, folder)
-    files: dict[str, Path] = {}
-    for split in SPLITS:
-        files.update(_encode_split(store, manifest, transforms, split, folder))
+    columns, shards = columns_of(manifest), stored_shards(manifest)
+    scope = make_scope(
+        "encode",
+        ["tasks.frames.encoding:encode_shard"],
+        [transforms_digest, [column.to_json() for column in columns]],
+    )
+    work = Work("encode", partial(encode_shard, transforms_digest, columns), scope, store.url)
+    results = complete(work, shards, spread, report)
+    files = {
+        _file_name(name, index): blob for index, result in enumerate(results) for name, blob in result.blobs.items()
+    }
     meta = {
+        **_meta(store, manifest, load_transforms(store.url, transforms_digest)),
+        "shards": [[shard.splits[split] for split in SPLITS] for shard in shards],
+        "dataset": dataset_digest,
+        "transforms": transforms_digest,
+    }
+    return put_manifest(store, Manifest("features", files, meta))
+
+
+def encode_shard(
+    transforms_digest: str, columns: tuple[Column, ...], store: ObjectStore, shard: StoredShard
+) -> ShardResult:
+    """Features and targets of one shard's rows, by split."""
+    transforms = load_transforms(store.url, transforms_digest)
+    names = [column.name for column in columns] + [DOCUMENT] * isinstance(transforms.input, TokenInput)
+    rows, split = read_table(store, shard.rows, names), read_table(store, shard.overlay).column("split")
+    with scratch_folder("encode") as folder:
+        arrays = {
+            name: _arrays(transforms, columns, rows.filter(pc.equal(split, name)), folder / f"x-{name}.npy")
+            for name in SPLITS
+            if shard.splits[name]
+        }
+        blobs = _stored(store, arrays, folder)
+    return ShardResult(blobs, {"rows_in": sum(shard.splits.values())})
+
+
+def is_little(batches: Sequence[Sequence[StoredShard]]) -> bool:
+    """Whether the work is done in this process sooner than a cluster starts: encoding is quicker than reading and checking."""
+    items = [item for batch in batches for item in batch]
+    return len(items) <= LITTLE_ITEMS or sum(item.weight for item in items) <= LITTLE_WEIGHT
+
+
+@lru_cache(maxsize=2)
+def load_transforms(store_url: str, digest: str) -> Transforms:
+    """The fitted transforms of that digest, kept for the next shard."""
+    store = open_store(store_url)
+    return Transforms.load(read_files(store, read_manifest(store, digest)))
+
+
+def _meta(store: ObjectStore, manifest: Manifest, transforms: Transforms) -> dict[str, Any]:
+    known = {
         "task": transforms.task,
         "classes": list(transforms.classes),
         "input": {"shape": list(transforms.input_shape), "dtype": transforms.input_dtype},
         "target_scale": transforms.target_scale,
         "rows": dict(manifest.meta["splits"]),
     }
-    return files, meta
+    if not isinstance(transforms.input, TokenInput):
+        return known
+    tokens = transforms.input
+    return {
+        **known,
+        "vocabulary": tokens.vocabulary,
+        "windows": {"context": tokens.context, "end": tokens.end},
+        "compressors": compressed_sizes(store, manifest),
+    }
 
 
-def _encode_split(
-    store: ObjectStore, manifest: Manifest, transforms: Transforms, split: str, folder: Path
-) -> dict[str, Path]:
-    rows = manifest.meta["splits"][split]
-    paths = {f"{split}/{array}.npy": folder / split / f"{array}.npy" for array in ("x", "y")}
-    (folder / split).mkdir(parents=True, exist_ok=True)
-    target_dtype = np.int64 if transforms.task == "classification" else np.float32
-    x = _array_file(paths[f"{split}/x.npy"], (rows, *transforms.input_shape), np.dtype(transforms.input_dtype))
-    y = _array_file(paths[f"{split}/y.npy"], (rows,), np.dtype(target_dtype))
-    columns, start = columns_of(manifest), 0
-    for table, _ in split_rows(store, manifest, split, [column.name for column in columns]):
-        start = _fill(transforms, columns, table, x, y, start)
-    x.flush()
-    y.flush()
-    return paths
+def _file_name(name: str, index: int) -> str:
+    array, _, split = name.partition("-")
+    return f"{array}/{index:05d}{split and '-' + split}.npy"
 
 
-def _array_file(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+def _stored(store: ObjectStore, arrays: Mapping[str, Arrays], folder: Path) -> dict[str, Blob]:
+    """Blobs by `x` and `y`, or by these and the split."""
+    if sum(array.nbytes for named in arrays.values() for array in named.values()) <= TOGETHER_BYTES:
+        names = next(iter(arrays.values()), {})
+        return {
+            name: put_blob(store, _as_bytes(np.concatenate([named[name] for named in arrays.values()])), ".npy")
+            for name in names
+        }
+    blobs = {}
+    for split, named in arrays.items():
+        for name, array in named.items():
+            path = folder / f"{name}-{split}.npy"
+            if isinstance(array, np.memmap):
+                array.flush()
+            else:
+                np.save(path, array)
+            blobs[f"{name}-{split}"] = put_blob(store, path, ".npy")
+            path.unlink()
+    return blobs
 
 
-def _fill(
-    transforms: Transforms, columns: tuple[Column, ...], table: pa.Table, x: np.ndarray, y: np.ndarray, start: int
-) -> int:
+def _as_bytes(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def _arrays(transforms: Transforms, columns: tuple[Column, ...], table: pa.Table, path: Path) -> Arrays:
+    """Features and targets of rows; features that are large in the file `path`."""
+    if isinstance(transforms.input, TokenInput):
+        return token_arrays(transforms.input, table)
+    shape, dtype = (table.num_rows, *transforms.input_shape), np.dtype(transforms.input_dtype)
+    large = math.prod(shape) * dtype.itemsize > TOGETHER_BYTES
+    x = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape) if large else np.empty(shape, dtype)
+    y = np.empty(table.num_rows, np.int64 if transforms.task == "classification" else np.float32)
     batch = max(1, min(2000, BATCH_NUMBERS // math.prod(transforms.input_shape)))
-    for offset in range(0, table.num_rows, batch):
-        values = as_columns(table.slice(offset, batch), columns)
-        stop = start + len(values[columns[-1].name])
-        x[start:stop] = transforms.features(values)
-        y[start:stop] = transforms.targets(values[columns[-1].name])
-        start = stop
-    return start
+    for start in range(0, table.num_rows, batch):
+        values = as_columns(table.slice(start, batch), columns)
+        x[start : start + batch] = transforms.features(values)
+        y[start : start + batch] = transforms.targets(values[columns[-1].name])
+    return {"x": x, "y": y}

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,22 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from storage.errors import SchemaError
 from storage.manifests import Manifest
 from storage.objects import ObjectStore
+from storage.shards import ShardResult
+from tasks.frames.assembling import read_statistics
 from tasks.frames.profile import top_counts
+from tasks.frames.sampling import read_rows
 from tasks.frames.schema import Column
-from tasks.frames.statistics import Summary, summarise
-from tasks.frames.stored_rows import arrays, columns_of, open_dataset, split_rows
+from tasks.frames.shelved import Work, complete, here, make_scope
+from tasks.frames.statistics import Statistics
+from tasks.frames.stored_rows import (
+    StoredShard,
+    arrays,
+    columns_of,
+    open_dataset,
+    read_split,
+    split_rows,
+    stored_shards,
+)
 from tasks.frames.tokens import fit_tokens
 from tasks.sections import TransformsSection
 from tasks.transforms import Transforms
@@ -36,20 +49,20 @@ def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_diges
         return fit_tokens(section, store, manifest)
     columns = columns_of(manifest)
     kind = manifest.meta["kind"]
-    summaries = summarise(store, manifest, columns)
+    statistics = read_statistics(store, manifest)
     files: dict[str, bytes] = {}
     if kind == "text":
         vocabulary = _fit_tokenizer(section, _texts(store, manifest, columns[0].name))
         files["tokenizer.json"] = vocabulary.to_str().encode()
         fitted: dict[str, Any] = {"name": columns[0].name, "max_tokens": section.max_tokens}
     elif kind == "image":
-        fitted = _fit_image(summaries[columns[0].name])
+        fitted = _fit_image(columns[0], statistics[columns[0].name])
     elif kind == "audio":
         fitted = _fit_audio(section, columns[0], store, manifest)
     else:
         missing = manifest.meta["missing"]
-        fitted = {"columns": [_fit_column(section, summaries[column.name], missing) for column in columns[:-1]]}
-    target = _fit_target(manifest, summaries[columns[-1].name])
+        fitted = {"columns": [_fit_column(section, c, statistics[c.name], missing) for c in columns[:-1]]}
+    target = _fit_target(manifest, columns[-1].name, statistics[columns[-1].name])
     data = {
         "version": VERSION,
         "kind": kind,
@@ -59,14 +72,14 @@ def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_diges
         "example": None,
     }
     files["transforms.json"] = _dump(data)
-    data["example"] = _example(files, columns, summaries)
+    data["example"] = _example(files, read_rows(store, dataset_digest, "train", 1))
     return {**files, "transforms.json": _dump(data)}
 
 
-def _example(files: dict[str, bytes], columns: tuple[Column, ...], summaries: dict[str, Summary]) -> Any:
+def _example(files: dict[str, bytes], first: dict[str, list[Any]]) -> Any:
     """The first training row as a client would send it."""
-    first = {column.name: [summaries[column.name].first] for column in columns[:-1]}
-    return Transforms.load(files).items(first)[0]
+    *features, _ = first
+    return Transforms.load(files).items({name: first[name] for name in features})[0]
 
 
 def _dump(data: dict[str, Any]) -> bytes:
@@ -74,7 +87,7 @@ def _dump(data: dict[str, Any]) -> bytes:
 
 
 def _texts(store: ObjectStore, manifest: Manifest, name: str) -> Iterator[list[str]]:
-    for table, _ in split_rows(store, manifest, "train", [name]):
+    for table in split_rows(store, manifest, "train", [name]):
         for batch in table.to_batches(max_chunksize=BATCH):
             yield batch.column(0).to_pylist()
 
@@ -103,12 +116,9 @@ def _empty_tokenizer(section: TransformsSection, vocabulary: dict[str, int]) -> 
     return tokenizer
 
 
-def _fit_image(summary: Summary) -> dict[str, Any]:
-    column = summary.column
+def _fit_image(column: Column, found: Statistics) -> dict[str, Any]:
     maximum = float(column.maximum or 1.0)
-    mean, std = _mean_and_std(
-        *np.asarray(summary.channels, dtype=np.float64) / np.array([[1], [maximum], [maximum**2]])
-    )
+    mean, std = _mean_and_std(*np.asarray(found.channels, dtype=np.float64) / np.array([[1], [maximum], [maximum**2]]))
     return {
         "name": column.name,
         "shape": list(column.shape or ()),
@@ -125,17 +135,28 @@ def _fit_audio(section: TransformsSection, column: Column, store: ObjectStore, m
     options = section.spectrogram
     window, hop = (max(1, round(ms * rate / 1000)) for ms in (options.window_ms, options.hop_ms))
     spectrogram = Spectrogram(rate, samples, options.mels, window, hop)
+    scope = make_scope("bands", ["tasks.frames.fitting:add_bands"], [asdict(spectrogram), column.name])
+    work = Work("bands", partial(add_bands, spectrogram, column.name), scope, store.url)
+    parts = complete(work, stored_shards(manifest), here, lambda event: None)
     count, total_M, squares_M = np.zeros((3, options.mels))
-    for table, _ in split_rows(store, manifest, "train", [column.name]):
-        for row in arrays(table.column(column.name)):
-            levels_MF = spectrogram.compute(row / MAXIMUM)
-            count, total_M, squares_M = (
-                count + spectrogram.frames,
-                total_M + levels_MF.sum(axis=1),
-                squares_M + (levels_MF**2).sum(axis=1),
-            )
+    for part in parts:
+        count, total_M, squares_M = (
+            count + part.facts["frames"],
+            total_M + np.array(part.facts["totals"]),
+            squares_M + np.array(part.facts["squares"]),
+        )
     mean, std = _mean_and_std(count, total_M, squares_M)
     return {"name": column.name, "spectrogram": asdict(spectrogram), "mean": mean, "std": std}
+
+
+def add_bands(spectrogram: Spectrogram, column: str, store: ObjectStore, shard: StoredShard) -> ShardResult:
+    """Frames of a shard's training rows, and sum and sum of squares of each band over them."""
+    frames, total_M, squares_M = 0, *np.zeros((2, spectrogram.mels))
+    for row in arrays(read_split(store, shard, "train", [column]).column(column)):
+        levels_MF = spectrogram.compute(row / MAXIMUM)
+        frames += spectrogram.frames
+        total_M, squares_M = total_M + levels_MF.sum(axis=1), squares_M + (levels_MF**2).sum(axis=1)
+    return ShardResult(facts={"frames": frames, "totals": total_M.tolist(), "squares": squares_M.tolist()})
 
 
 def _mean_and_std(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> tuple[list[float], list[float]]:
@@ -145,30 +166,27 @@ def _mean_and_std(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> 
     return mean.tolist(), np.where(std > 1e-6, std, 1.0).tolist()
 
 
-def _fit_column(section: TransformsSection, summary: Summary, missing: list[str]) -> dict[str, Any]:
-    column = summary.column
+def _fit_column(section: TransformsSection, column: Column, found: Statistics, missing: list[str]) -> dict[str, Any]:
     base = {"name": column.name, "type": column.type, "nullable": column.nullable}
     if column.type == "category":
-        return {**base, "values": list(top_counts(summary, section.max_categories)), "missing": missing}
+        return {**base, "values": list(top_counts(found.counts, section.max_categories)), "missing": missing}
     scaled = section.scaling == "standard"
-    sample = summary.sample
     return {
         **base,
         "minimum": column.minimum,
         "maximum": column.maximum,
-        "median": float(np.median(sample)) if len(sample) else 0.0,
-        "mean": summary.moments.mean if scaled else 0.0,
-        "std": summary.moments.std if scaled else 1.0,
+        "median": float(found.ranks.quantiles([0.5])[0]) if len(found.ranks.values) else 0.0,
+        "mean": found.moments.mean if scaled else 0.0,
+        "std": found.moments.std if scaled else 1.0,
     }
 
 
-def _fit_target(manifest: Manifest, summary: Summary) -> dict[str, Any]:
-    name = summary.column.name
+def _fit_target(manifest: Manifest, name: str, found: Statistics) -> dict[str, Any]:
     if manifest.meta["task"] == "regression":
-        return {"name": name, "mean": summary.moments.mean, "std": summary.moments.std}
-    classes = sorted(summary.counts)
+        return {"name": name, "mean": found.moments.mean, "std": found.moments.std}
+    classes = sorted(found.counts)
     if len(classes) < 2:
         raise SchemaError(
-            f"target {name!r}: found only the class {classes} in {summary.rows} training rows, wanted two or more; give other rows"
+            f"target {name!r}: found only the class {classes} in {found.rows} training rows, wanted two or more; give other rows"
         )
     return {"name": name, "classes": classes}

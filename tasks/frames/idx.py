@@ -59,14 +59,14 @@ def _labels(entry: Entry) -> Entry:
         raise NotFound(
             f"{entry.name}: the name has no {IDX_IMAGES!r}, so its labels cannot be found; rename both as MNIST does"
         )
-    renamed = [part.replace(IDX_IMAGES, IDX_LABELS) for part in (entry.url, entry.member, entry.name)]
+    url, member, name = (part.replace(IDX_IMAGES, IDX_LABELS) for part in (entry.url, entry.member, entry.name))
     if entry.member:
-        return Entry(*renamed)
+        return Entry(url, member, name)
     fs, path = filesystem(entry.url)
     found = labels_beside(fs, path)
     if not found:
-        raise NotFound(f"{entry.name}: its labels file {renamed[2]} is not beside it; put it there")
-    return Entry(fs.unstrip_protocol(found), "", renamed[2])
+        raise NotFound(f"{entry.name}: its labels file {name} is not beside it; put it there")
+    return Entry(fs.unstrip_protocol(found), "", name)
 
 
 def _header(entry: Entry, magic: int, dimensions: int) -> tuple[int, ...]:

@@ -96,7 +96,7 @@ def _members(url: str) -> tuple[list[str], bool]:
 
 def _files(section: DataSection, url: str) -> list[tuple[str, str]]:
     try:
-        return locate(section, section.sources[0])
+        return [(file.name, file.url) for file in locate(section, section.sources[0])]
     except NotFound as error:
         if "://" in url or not str(error).startswith("data.sources"):
             raise

@@ -1,15 +1,23 @@
 """Planning: which rows make which shard. A shard's boundaries depend on its file and `data.shard_rows` alone."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 
 from tasks.frames import delimited, documents, idx, jsonlines, parquet_rows, sklearn_sets
 from tasks.frames.encodings import open_text
+from tasks.frames.raw import Mark
 from tasks.frames.sources import FOLDERS, Group
 from tasks.frames.streams import Entry, read_members
 from tasks.sections import DataSection
 
 FILES_AT_ONCE = {"image_folders": 2000, "audio_folders": 500}  # of one shard, at most: they are larger than rows
+OF_ARRAYS = (*FILES_AT_ONCE, "idx", "sklearn")
+ARRAY_WEIGHT = 10  # an image or recording is about as much work as so many rows of a table
+ROW_BYTES = 100  # of a table, about
 MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
 
 
@@ -36,18 +44,96 @@ class Piece:
     pattern: str | None = None
     document: str = ""
 
+    @property
+    def weight(self) -> int:
+        """How much work its shard is, in rows of a table."""
+        return (self.stop - self.start) * (ARRAY_WEIGHT if self.format in OF_ARRAYS else 1)
 
-def plan_group(section: DataSection, group: Group) -> list[Piece]:
-    """The pieces of `group`. Reads CSV, TSV and JSON lines once to find their rows; of other formats only counts."""
+    @property
+    def key(self) -> str:
+        """The digest of what its shard depends on, beside section and schema. Names count, as a row keeps its origin."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
+        entries = [_identity(entry) for entry in self.entries]
+        return digest_of([entries, *(getattr(self, one.name) for one in fields(self) if one.name != "entries")])
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is read of one entry before its rows can be cut: all of a CSV, TSV, JSON lines or text file, of others their counts.
+
+    `pattern`, `members`: of an archive of documents, the glob and how many match.
+    """
+
+    format: str
+    entry: Entry
+    pattern: str = ""
+    members: int = 0
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (self.entry,)
+
+    @property
+    def weight(self) -> int:
+        return self.entry.size // ROW_BYTES
+
+    @property
+    def key(self) -> str:
+        """The digest of what its outcome depends on, beside the section."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
+        return digest_of([self.format, _identity(self.entry), self.pattern, self.members])
+
+
+def surveys(group: Group) -> list[Survey]:
+    """What must be read to plan `group`; nothing of files in folders, each of which is a row."""
+    if group.format in FOLDERS:
+        return []
+    if group.format == "documents" and group.archive:
+        return [Survey(group.format, group.archive, group.pattern, len(group.entries))]
+    return [Survey(group.format, entry) for entry in group.entries]
+
+
+def carry_out(section: DataSection, survey: Survey) -> Any:
+    """What was found, as plain JSON: columns and marks; a document's hash and marks; passages of each member; or a count of rows."""
+    if survey.pattern or survey.members:
+        found = read_members(survey.entry.url, survey.pattern, 0, survey.members)
+        return [documents.count_passages(content, section) for _, content in found]
+    if survey.format == "documents" or survey.format in MARKERS:
+        with open_text(survey.entry, section.encoding) as stream:
+            head, marks = _survey(section, survey, stream)
+        return [head, [astuple(mark) for mark in marks]]
+    return _count(survey.format, survey.entry)
+
+
+def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]:
+    """The pieces of `group`. `found`: the outcomes of its surveys, in order."""
     if group.format in FOLDERS:
         return list(_file_pieces(group, min(section.shard_rows, FILES_AT_ONCE.get(group.format, section.shard_rows))))
     if group.format == "documents":
-        return list(_archived_documents(section, group) if group.archive else _documents(section, group))
+        return list((_archived_documents if group.archive else _documents)(section, group, found))
     whole = Piece(group.format, group.split, group.entries, 0, 0)
     if group.format in MARKERS:
-        return _marked(section, whole, group.entries[0])
-    rows = _count(group.format, group.entries[0])
+        header, marks = found[0]
+        return [replace(_part(whole, _mark(mark)), header=tuple(header)) for mark in marks]
+    rows = found[0]
     return [replace(whole, start=a, stop=min(a + section.shard_rows, rows)) for a in range(0, rows, section.shard_rows)]
+
+
+def plan_group(section: DataSection, group: Group) -> list[Piece]:
+    """The pieces of `group`, surveyed here and now."""
+    return cut(section, group, [carry_out(section, survey) for survey in surveys(group)])
+
+
+def _survey(section: DataSection, survey: Survey, stream: Any) -> tuple[Any, list[Mark]]:
+    if survey.format == "documents":
+        return documents.survey(stream, section)
+    return MARKERS[survey.format].mark(stream, section, survey.format, survey.entry.name)
 
 
 def _count(format: str, entry: Entry) -> int:
@@ -56,13 +142,13 @@ def _count(format: str, entry: Entry) -> int:
     return idx.count_rows(entry) if format == "idx" else parquet_rows.count_rows(entry)
 
 
-def _marked(section: DataSection, whole: Piece, entry: Entry) -> list[Piece]:
-    with open_text(entry, section.encoding) as stream:
-        header, marks = MARKERS[whole.format].mark(stream, section, whole.format, entry.name)
-    return [
-        replace(whole, start=m.start, stop=m.stop, offset=m.offset, length=m.length, header=tuple(header), torn=m.torn)
-        for m in marks
-    ]
+def _mark(found: Sequence[Any]) -> Mark:
+    start, stop, offset, length, torn = found
+    return Mark(start, stop, offset, length, tuple((row, at, size) for row, at, size in torn))
+
+
+def _part(whole: Piece, mark: Mark) -> Piece:
+    return replace(whole, start=mark.start, stop=mark.stop, offset=mark.offset, length=mark.length, torn=mark.torn)
 
 
 def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
@@ -74,30 +160,28 @@ def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
             yield Piece(group.format, group.split, group.entries[start:stop], start, stop)
 
 
-def _documents(section: DataSection, group: Group) -> Iterator[Piece]:
+def _documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> Iterator[Piece]:
     """Whole files together as far as their passages fit a shard; a file of more than one shard by itself, cut."""
     whole, rows = list[Entry](), 0
-    for entry in group.entries:
-        with open_text(entry, section.encoding) as stream:
-            document, marks = documents.survey(stream, section)
+    for entry, (document, marks) in zip(group.entries, surveyed, strict=True):
         if len(marks) > 1:
-            for m in marks:
-                yield Piece(group.format, group.split, (entry,), m.start, m.stop, m.offset, m.length, document=document)
+            one = Piece(group.format, group.split, (entry,), 0, 0, document=document)
+            yield from (_part(one, _mark(mark)) for mark in marks)
             continue
-        found = marks[0].stop if marks else 0
+        found = _mark(marks[0]).stop if marks else 0
         if whole and rows + found > section.shard_rows:
             yield Piece(group.format, group.split, tuple(whole), 0, rows)
             whole, rows = [], 0
-        whole, rows = [*whole, entry], rows + found
+        whole.append(entry)
+        rows += found
     if rows:
         yield Piece(group.format, group.split, tuple(whole), 0, rows)
 
 
-def _archived_documents(section: DataSection, group: Group) -> Iterator[Piece]:
+def _archived_documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> Iterator[Piece]:
     archive: Entry = group.archive  # pyright: ignore[reportAssignmentType]
     first = rows = member = 0
-    for member, (_, content) in enumerate(read_members(archive.url, group.pattern, 0, len(group.entries)), 1):
-        found = documents.count_passages(content, section)
+    for member, found in enumerate(surveyed[0], 1):
         if rows and rows + found > section.shard_rows:
             yield Piece(
                 group.format, group.split, (archive,), 0, rows, first, member - 1 - first, pattern=group.pattern
@@ -106,3 +190,12 @@ def _archived_documents(section: DataSection, group: Group) -> Iterator[Piece]:
         rows += found
     if rows:
         yield Piece(group.format, group.split, (archive,), 0, rows, first, member - first, pattern=group.pattern)
+
+
+def _identity(entry: Entry) -> list[str]:
+    return [entry.digest, entry.member, entry.name]
+
+
+def digest_of(parts: list[Any]) -> str:
+    """The SHA-256 of texts, whole numbers and lists of these."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

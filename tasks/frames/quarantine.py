@@ -3,15 +3,15 @@
 from typing import Any
 
 from storage.objects import ObjectStore
-from tasks.frames.stored_rows import open_dataset, read_table, shard_names
+from tasks.frames.stored_rows import open_dataset, read_table, stored_shards
 
 
 def read_quarantine(store: ObjectStore, dataset_digest: str, limit: int) -> list[dict[str, Any]]:
     """At most `limit` refused rows in the order of the shards: `_file`, `_row`, `rule`, `reason`, `raw`."""
     manifest = open_dataset(store, dataset_digest)
     found: list[dict[str, Any]] = []
-    for name in shard_names(manifest):
-        blob = manifest.files.get(f"quarantine/{name}.parquet")
+    for shard in stored_shards(manifest):
+        blob = manifest.files.get(f"quarantine/{shard.name}.parquet")
         if blob is not None and len(found) < limit:
             found.extend(read_table(store, blob).slice(0, limit - len(found)).to_pylist())
     return found

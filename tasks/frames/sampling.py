@@ -5,8 +5,8 @@ from typing import Any
 
 from storage.errors import ConfigError
 from storage.objects import ObjectStore
-from tasks.frames.splitting import SPLITS
 from tasks.frames.stored_rows import columns_of, open_dataset, split_rows
+from tasks.splits import SPLITS
 from tasks.transforms import Transforms
 
 
@@ -17,7 +17,7 @@ def read_rows(store: ObjectStore, dataset_digest: str, split: str, count: int) -
     manifest = open_dataset(store, dataset_digest)
     names = [column.name for column in columns_of(manifest)]
     found: dict[str, list[Any]] = {name: [] for name in names}
-    for table, _ in split_rows(store, manifest, split, names):
+    for table in split_rows(store, manifest, split, names):
         part = table.slice(0, count - len(found[names[0]]))
         for name in names:
             found[name].extend(part.column(name).to_pylist())

@@ -2,47 +2,36 @@
 
 import io
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.blobs import Blob, put_blob
 from storage.errors import SchemaError
-from storage.objects import ObjectStore, open_store
+from storage.manifests import canonical_json
+from storage.objects import ObjectStore
+from storage.shards import ShardResult
+from tasks.frames.arrow import pc
 from tasks.frames.checking import check
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
 from tasks.frames.reading import read_piece
 from tasks.frames.schema import Schema
 from tasks.frames.splitting import assign_splits, content_hashes, count_splits
+from tasks.frames.statistics import describe
 from tasks.sections import DataSection
 
-EXAMPLES = 3
+INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, larger ones into a blob of their own
 
 
-@dataclass(frozen=True)
-class Shard:
-    """What is known of a stored shard: its blobs (rows, overlay, perhaps quarantine) and its counts. `rules`: refused rows by rule."""
-
-    blobs: dict[str, Blob]
-    rows_in: int
-    rows_out: int
-    splits: dict[str, int]
-    rules: dict[str, int] = field(default_factory=dict)
-    examples: tuple[Refusal, ...] = ()
-
-    @property
-    def rows_quarantined(self) -> int:
-        return sum(self.rules.values())
-
-
-def process_shard(section: DataSection, schema: Schema, piece: Piece, store_url: str) -> Shard:
+def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piece: Piece) -> ShardResult:
     """Store the clean rows, overlay and quarantine of `piece`; the same piece gives the same bytes anywhere.
 
-    SchemaError when rows in are not rows out and quarantined together.
+    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
+    (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
     """
-    store = open_store(store_url)
     rows, refused = check(section, schema, read_piece(section, piece))
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
@@ -61,14 +50,31 @@ def process_shard(section: DataSection, schema: Schema, piece: Piece, store_url:
     blobs = {"rows": _put(store, rows), "overlay": _put(store, overlay)}
     if refused:
         blobs["quarantine"] = _put(store, _quarantine(refused))
-    rules = dict(sorted(Counter(refusal.rule for refusal in refused).items()))
-    return Shard(blobs, rows_in, rows.num_rows, count_splits(splits), rules, _examples(refused))
+    facts = {
+        "rows_in": rows_in,
+        "rows_out": rows.num_rows,
+        "splits": count_splits(splits),
+        "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
+        "examples": _examples(refused),
+    }
+    statistics = _statistics(schema, rows.filter(pc.equal(overlay.column("split"), "train")))
+    content = canonical_json(statistics)
+    if len(content) > INLINE_BYTES:
+        return ShardResult({**blobs, "statistics": put_blob(store, content, ".json")}, facts)
+    return ShardResult(blobs, {**facts, "statistics": statistics})
 
 
 def _put(store: ObjectStore, table: pa.Table) -> Blob:
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return put_blob(store, buffer.getvalue(), ".parquet")
+
+
+def _statistics(schema: Schema, rows: pa.Table) -> dict[str, Any]:
+    """By column; empty where there are no training rows."""
+    if not rows.num_rows:
+        return {}
+    return {column.name: describe(column, rows.column(column.name)).to_json() for column in schema.columns}
 
 
 def _quarantine(refused: list[Refusal]) -> pa.Table:
@@ -83,12 +89,6 @@ def _quarantine(refused: list[Refusal]) -> pa.Table:
     )
 
 
-def _examples(refused: list[Refusal]) -> tuple[Refusal, ...]:
-    """The first few refusals of each rule."""
-    seen: Counter[str] = Counter()
-    kept = []
-    for refusal in refused:
-        seen[refusal.rule] += 1
-        if seen[refusal.rule] <= EXAMPLES:
-            kept.append(refusal)
-    return tuple(kept)
+def _examples(refused: list[Refusal]) -> Mapping[str, str]:
+    """The first refusal of each rule, in words."""
+    return {r.rule: f"{r.file} row {r.row}: {r.reason}" for r in reversed(refused)}

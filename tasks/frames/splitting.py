@@ -10,8 +10,7 @@ import pyarrow as pa
 from storage.errors import ConfigError
 from tasks.frames.schema import ARRAYS, Schema
 from tasks.sections import DataSection
-
-SPLITS = ("train", "validation", "test")
+from tasks.splits import SPLITS
 
 
 def content_hashes(schema: Schema, rows: pa.Table) -> list[str]:

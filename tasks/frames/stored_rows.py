@@ -1,6 +1,8 @@
 """A stored data set read back, a shard at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,9 @@ from storage.errors import CorruptArtifact
 from storage.manifests import Manifest, read_manifest
 from storage.objects import ObjectStore
 from tasks.frames.arrow import pc
+from tasks.frames.pieces import ROW_BYTES, digest_of
 from tasks.frames.schema import ARRAYS, Column
+from tasks.frames.streams import Entry
 
 
 def open_dataset(store: ObjectStore, digest: str) -> Manifest:
@@ -30,9 +34,43 @@ def columns_of(manifest: Manifest) -> tuple[Column, ...]:
     return tuple(Column.from_json(dict(column)) for column in manifest.meta["schema"])
 
 
-def shard_names(manifest: Manifest) -> list[str]:
-    """The shards' names in order."""
-    return [shard["name"] for shard in manifest.meta["shards"]]
+@dataclass(frozen=True)
+class StoredShard:
+    """One shard of a data set. `splits`: rows of each."""
+
+    name: str
+    rows: Blob
+    overlay: Blob
+    splits: Mapping[str, int]
+
+    @property
+    def key(self) -> str:
+        """The digest of its content."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
+        return digest_of([self.rows.digest, self.overlay.digest])
+
+    @property
+    def weight(self) -> int:
+        """How much work it is, in rows of a table: bytes tell more than rows, which may be images."""
+        return max(sum(self.splits.values()), self.rows.size // ROW_BYTES)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """It reads no files but its own blobs."""
+        return ()
+
+
+def stored_shards(manifest: Manifest) -> list[StoredShard]:
+    """The data set's shards in order."""
+    return [_shard(manifest, shard["name"], shard["splits"]) for shard in manifest.meta["shards"]]
+
+
+def _shard(manifest: Manifest, name: str, splits: Mapping[str, int]) -> StoredShard:
+    rows, overlay = (manifest.files[f"{kind}/{name}.parquet"] for kind in ("rows", "overlay"))
+    return StoredShard(name, rows, overlay, splits)
 
 
 def read_table(store: ObjectStore, blob: Blob, columns: Sequence[str] | None = None) -> pa.Table:
@@ -42,17 +80,17 @@ def read_table(store: ObjectStore, blob: Blob, columns: Sequence[str] | None = N
     )
 
 
-def split_rows(
-    store: ObjectStore, manifest: Manifest, split: str, columns: Sequence[str]
-) -> Iterator[tuple[pa.Table, np.ndarray]]:
-    """For each shard that has any: the `split`'s rows in order, and their content hashes as uint64."""
-    for name in shard_names(manifest):
-        overlay = read_table(store, manifest.files[f"overlay/{name}.parquet"])
-        mask = pc.equal(overlay.column("split"), split)
-        if pc.any(mask).as_py():
-            rows = read_table(store, manifest.files[f"rows/{name}.parquet"], columns).filter(mask)
-            hashes = overlay.column("hash").filter(mask).to_pylist()
-            yield rows, np.array([int(value, 16) for value in hashes], dtype=np.uint64)
+def split_rows(store: ObjectStore, manifest: Manifest, split: str, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """For each shard that has any: the `split`'s rows in order."""
+    for shard in stored_shards(manifest):
+        if shard.splits[split]:
+            yield read_split(store, shard, split, columns)
+
+
+def read_split(store: ObjectStore, shard: StoredShard, split: str, columns: Sequence[str]) -> pa.Table:
+    """The shard's rows of that split, in order."""
+    mask = pc.equal(read_table(store, shard.overlay).column("split"), split)
+    return read_table(store, shard.rows, columns).filter(mask)
 
 
 def as_columns(table: pa.Table, schema: Sequence[Column]) -> dict[str, Any]:

@@ -38,11 +38,13 @@ IN_MEMORY_BYTES = 8 << 20  # a file from an HTTP server is held in memory up to 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file, or a member of an archive. `name` is its origin: the same on every machine."""
+    """A file, or a member of an archive. `name` is its origin: the same on every machine; `digest`, `size`: of the file's content, where they are known."""
 
     url: str
     member: str
     name: str
+    digest: str = ""
+    size: int = 0
 
 
 def is_archive(url: str) -> bool:

@@ -52,6 +52,6 @@ def fit_tokens(section: TransformsSection, store: ObjectStore, manifest: Manifes
 def passages(store: ObjectStore, manifest: Manifest, split: str) -> Iterator[list[tuple[str, str]]]:
     """The split's texts, each with its document's hash, in the order of the shards, some hundreds at a time."""
     name = columns_of(manifest)[0].name
-    for table, _ in split_rows(store, manifest, split, [name, DOCUMENT]):
+    for table in split_rows(store, manifest, split, [name, DOCUMENT]):
         for batch in table.to_batches(max_chunksize=BATCH):
             yield list(zip(batch.column(name).to_pylist(), batch.column(DOCUMENT).to_pylist(), strict=True))

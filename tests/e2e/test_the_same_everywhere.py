@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from commands import ROOT, Ended, environment
-from fault_proxy import Storm, fault_proxy
-from killed import write_rows
+from fault_proxy import FAULTS, Storm, fault_proxy
+from killed import POINTS, write_rows
 from odd_workers import odd
 from real_s3 import RealS3
 
@@ -138,11 +138,12 @@ def test_in_a_bucket_in_a_storm_of_faults_they_are_too_and_the_model_answers(
         real_s3.client().upload_file(str(file), real_s3.bucket, f"in/{file.name}")
     with fault_proxy(real_s3.url) as proxy:
         storage = {"url": f"{bucket}/x", "endpoint": proxy.url, "region": "us-east-1"}
-        place = Place(tmp_path, bucket, {"storage": storage}, keys)
-        proxy.storm = Storm(share=0.1)
+        hurried = {"SOAK_READ": "2", "SOAK_POINTS": str(tmp_path), "PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}"}
+        place = Place(tmp_path, bucket, {"storage": storage}, {**keys, **hurried})
+        proxy.storm = Storm(share=0.1, kinds=(*FAULTS, "slow", "stall"))
         summary = carry(place)
         assert sum(proxy.storm.hurt.values()) >= 20
-        assert set(proxy.storm.hurt) == {"503", "500", "reset", "lost", "cut"}
+        assert set(proxy.storm.hurt) == {*FAULTS, "slow", "stall"}
         assert made(place, summary) == here
         told = f"AWS_ENDPOINT_URL={proxy.url} "  # so that the command to serve it works as it stands
         assert told in Path(summary["report"]).read_text()

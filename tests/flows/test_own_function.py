@@ -15,7 +15,7 @@ from infra.clusters import open_cluster
 from storage.errors import ConfigError, SchemaError
 from storage.manifests import read_manifest
 from storage.objects import open_store
-from tasks.frames.identity import source_identity
+from tasks.frames.identity import identified, source_identity
 from tasks.frames.pieces import plan_group
 from tasks.frames.prepare import prepare_dataset
 from tasks.frames.quarantine import read_quarantine
@@ -164,7 +164,8 @@ def test_what_cannot_be_read_beforehand_keeps_the_step_from_being_cached(folder:
 def test_the_workers_of_a_cluster_have_it_and_counts_reconcile(folder: Path):
     store = open_store(str(folder / "store"))
     with open_cluster(ClusterSection(workers=1, memory_gib=1.0)) as client:
-        digest = prepare_dataset(data("ownrows:tidy"), store, lambda: nullcontext(client), lambda event: None)
+        located = identified(data("ownrows:tidy"))
+        digest = prepare_dataset(data("ownrows:tidy"), located, store, lambda: nullcontext(client), lambda event: None)
     meta = read_manifest(store, digest).meta
     rules = {entry["rule"]: entry["count"] for entry in meta["quarantine"]}
     assert rules["left out by ownrows:tidy"] > 200

@@ -19,6 +19,7 @@ from infra.agreement import Outfit, Work, outfit
 from infra.clusters import open_cluster
 from storage.errors import ConfigError, WorkerLost
 from storage.objects import open_store
+from tasks.frames.identity import identified
 from tasks.frames.prepare import prepare_dataset
 from tasks.sections import ClusterSection
 
@@ -58,7 +59,8 @@ def prepared(cluster: ClusterSection, folder: Path) -> str:
     (folder / "rows.csv").exists() or write_csv(folder / "rows.csv")
     store = open_store(str(folder / cluster.address.partition(":")[0]))
     work = Work(CODE, store.url)
-    return prepare_dataset(csv_section(folder), store, lambda: open_cluster(cluster, work=work), lambda event: None)
+    data = csv_section(folder)
+    return prepare_dataset(data, identified(data), store, lambda: open_cluster(cluster, work=work), lambda event: None)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def other_code(tmp_path: Path) -> str:
     for package in ("tasks", "infra", "storage"):
         shutil.copytree(ROOT / package, tmp_path / "copy" / package, ignore=shutil.ignore_patterns("__pycache__"))
     shards = tmp_path / "copy" / "tasks" / "frames" / "shards.py"
-    shards.write_text(shards.read_text().replace("EXAMPLES = 3", "EXAMPLES = 4"))
+    shards.write_text(shards.read_text().replace("INLINE_BYTES = 4096", "INLINE_BYTES = 4097"))
     return f"import sys\nsys.path.insert(0, {str(tmp_path / 'copy')!r})\n{FORGET}"
 
 
@@ -189,13 +191,12 @@ def test_work_whose_workers_have_all_gone_does_not_wait_for_ever(tmp_path: Path)
             wait_for(lambda: "Registered to" in (tmp_path / "dask.log").read_text(), "the worker")
 
             def kill(event: dict[str, object]) -> None:
-                if event["done"] == 1:
+                if event["done"] >= 1:
                     worker.kill()
 
+            data, store = csv_section(tmp_path), open_store(str(tmp_path / "store"))
             with pytest.raises(WorkerLost, match="the Dask cluster lost the work"):
-                prepare_dataset(
-                    csv_section(tmp_path), open_store(str(tmp_path / "store")), lambda: open_cluster(section), kill
-                )
+                prepare_dataset(data, identified(data), store, lambda: open_cluster(section), kill)
 
 
 @contextmanager

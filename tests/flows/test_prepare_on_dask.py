@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from distributed import Client
+from features import encoded
 from tables import csv_section, section, write_csv
 
 from infra.clusters import open_cluster
 from storage.errors import SchemaError, WorkerLost
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
-from tasks.frames.encoding import encode
 from tasks.frames.fitting import fit_transforms
+from tasks.frames.identity import identified
 from tasks.frames.prepare import prepare_dataset
 from tasks.frames.quarantine import read_quarantine
 from tasks.frames.sampling import read_rows, rows_as_items
@@ -64,7 +65,7 @@ def store(tmp_path: Path) -> ObjectStore:
 def prepare(
     data: DataSection, store: ObjectStore, client: Client, report: Callable[[dict[str, Any]], None] = lambda _: None
 ) -> str:
-    return prepare_dataset(data, store, lambda: nullcontext(client), report)
+    return prepare_dataset(data, identified(data), store, lambda: nullcontext(client), report)
 
 
 def need(name: str) -> str:
@@ -145,7 +146,7 @@ def test_features_are_what_a_service_would_make_of_the_same_items(client: Client
     write_csv(tmp_path / "rows.csv")
     digest = prepare(csv_section(tmp_path), store, client)
     files = fit_transforms(TransformsSection(), store, digest)
-    paths, meta = encode(store, digest, files, tmp_path / "features")
+    paths, meta = encoded(store, digest, files)
     transforms, rows = Transforms.load(files), read_rows(store, digest, "test", 5)
     items = json.loads(json.dumps(rows_as_items(transforms, rows)))
     x, y = np.load(paths["test/x.npy"]), np.load(paths["test/y.npy"])
@@ -172,7 +173,7 @@ def test_the_sets_of_scikit_learn_go_all_the_way(client: Client, store: ObjectSt
     kind = "image" if name == "digits" else "table"
     task = "regression" if name == "diabetes" else "classification"
     digest = prepare(section(sources=[{"url": name}], format="sklearn", kind=kind, task=task), store, client)
-    paths, meta = encode(store, digest, fit_transforms(TransformsSection(), store, digest), tmp_path)
+    paths, meta = encoded(store, digest, fit_transforms(TransformsSection(), store, digest))
     x = np.load(paths["train/x.npy"])
     assert x.shape == (meta["rows"]["train"], *meta["input"]["shape"])
     assert np.isfinite(x).all()
@@ -268,12 +269,13 @@ def test_a_scheduler_killed_while_preparing_is_a_lost_worker(
     write_csv(tmp_path / "rows.csv", rows=2000)
 
     def kill(event: dict[str, Any]) -> None:
-        if event["done"] == 1:
+        if event["done"] >= 1:
             process.kill()
 
     with pytest.raises(WorkerLost):
         prepare_dataset(
             csv_section(tmp_path),
+            identified(csv_section(tmp_path)),
             open_store(str(tmp_path / "store")),
             lambda: open_cluster(ClusterSection(address=address)),
             kill,

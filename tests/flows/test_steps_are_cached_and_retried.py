@@ -7,13 +7,7 @@ from typing import Any
 import pytest
 from prefect import Task, flow
 from prefect.client.schemas.objects import State
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_HOME,
-    PREFECT_LOCAL_STORAGE_PATH,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
+from prefect_server import speaking_to
 
 from storage.errors import SchemaError, StorageUnavailable
 from storage.manifests import put_files, read_manifest
@@ -60,14 +54,7 @@ def doubted(value: int, storage: str) -> ModelRef:
 def prefect_here(prefect_api: str, tmp_path: Path) -> Iterator[None]:
     """This process speaks to the session's Prefect server, and keeps Prefect's things in the test's folder."""
     outside.__init__()
-    home = tmp_path / "prefect"
-    settings = {
-        PREFECT_API_URL: prefect_api,
-        PREFECT_HOME: home,
-        PREFECT_LOCAL_STORAGE_PATH: home / "storage",
-        PREFECT_LOGGING_TO_API_ENABLED: False,
-    }
-    with temporary_settings(settings):
+    with speaking_to(prefect_api, tmp_path / "prefect"):
         yield
 
 

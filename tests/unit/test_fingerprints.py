@@ -104,6 +104,11 @@ COUNTS: dict[str, tuple[dict[str, str], str, str, str]] = {
         {"main.py": "T = []\nT.append(1)\nSNAP = tuple(T)\nT.append(2)\ndef run(x): return SNAP\n"},
         "main.py", "SNAP = tuple(T)\nT.append(2)\n", "T.append(2)\nSNAP = tuple(T)\n",
     ),
+    "the order in which modules register": (
+        {"main.py": "from PKG import one\nfrom PKG import two\nfrom PKG.table import T\ndef run(x): return T\n", "table.py": "T = []\n",
+         "one.py": "from PKG.table import T\nT.append(1)\n", "two.py": "from PKG.table import T\nT.append(2)\n"},
+        "main.py", "import one\nfrom PKG import two", "import two\nfrom PKG import one",
+    ),
     "a name that is given twice": ({"main.py": "A = 1\nB = A\nA = 2\ndef run(x): return B\n"}, "main.py", "B = A\nA = 2\n", "A = 2\nB = A\n"),
     "an import of another name": ({"main.py": "from math import floor as f\ndef run(x): return f(x)\n"}, "main.py", "floor", "ceil"),
     "two names exchanged": (

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from features import encoded
 from media import BLUE, RED, picture, tone, wav
 
 from storage.errors import ConfigError, SchemaError
-from storage.manifests import put_manifest
+from storage.manifests import put_files, put_manifest
 from storage.objects import open_store
-from tasks.frames.encoding import encode
+from tasks.frames.assembling import assemble
 from tasks.frames.fitting import fit_transforms
+from tasks.frames.pinned import check_pinned
 from tasks.frames.pieces import plan_group
-from tasks.frames.prepare import assemble, infer
 from tasks.frames.reading import read_piece
-from tasks.frames.settling import settle
+from tasks.frames.settling import infer, settle, settling
 from tasks.frames.shards import process_shard
 from tasks.frames.sources import find_groups
 from tasks.sections import DataSection, TransformsSection
@@ -61,7 +62,7 @@ def section(folder: Path, kind: str, *sources: dict[str, str], **more: Any) -> D
 def read(data: DataSection) -> tuple[DataSection, list[dict[str, Any]], list[tuple[str, str]]]:
     """The settled section, rows sorted by origin, and (file, rule) of the refusals."""
     pieces = [piece for group in find_groups(data) for piece in plan_group(data, group)]
-    data = settle(data, pieces)
+    data = settle(data, settling(pieces))
     raws = [read_piece(data, piece) for piece in pieces]
     rows = sorted((row for raw in raws for row in raw.table.to_pylist()), key=lambda row: row["_file"])
     return data, rows, sorted((refusal.file, refusal.rule) for raw in raws for refusal in raw.refused)
@@ -153,19 +154,18 @@ def test_a_request_with_the_file_gives_the_very_features_that_were_trained_on(tm
         lay_out(tmp_path / "data", files), kind, image={"size": [8, 8]}, validation_share=0.2, test_share=0.3
     )
     pieces = [piece for group in find_groups(data) for piece in plan_group(data, group)]
-    data = settle(data, pieces)
-    schema, store = infer(data, pieces), open_store(str(tmp_path / "store"))
-    shards = [process_shard(data, schema, piece, store.url) for piece in pieces]
+    data = settle(data, settling(pieces))
+    schema, store = infer(data, settling(pieces)), open_store(str(tmp_path / "store"))
+    shards = [process_shard(data, schema, store, piece) for piece in pieces]
     digest = put_manifest(store, assemble(data, schema, shards, store))
     fitted = fit_transforms(TransformsSection(), store, digest)
     transforms = Transforms.load(fitted)
-    encode(store, digest, fitted, tmp_path / "features")
-    trained = np.concatenate(
-        [np.load(tmp_path / "features" / split / "x.npy") for split in ("train", "validation", "test")]
-    )
+    check_pinned(store, put_files(store, "transforms", fitted, {}), digest)
+    paths, _ = encoded(store, digest, fitted)
+    trained = np.concatenate([np.load(paths[f"{split}/x.npy"]) for split in ("train", "validation", "test")])
     asked = transforms.features(transforms.parse([to_base64(content) for content in files.values()]))
     assert sorted(row.tobytes() for row in asked) == sorted(row.tobytes() for row in trained)
-    train = np.load(tmp_path / "features" / "train" / "x.npy")
+    train = np.load(paths["train/x.npy"])
     assert abs(train.mean()) < 0.02
     assert transforms.parse([transforms.example])
     assert transforms.features({transforms.input.columns[0]: []}).shape == (0, *transforms.input_shape)
@@ -179,6 +179,6 @@ def test_idx_files_of_two_shapes_are_told_apart(tmp_path: Path):
         (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(labels)
     data = section(tmp_path, "image", {"url": "*idx*"})
     pieces = [piece for group in find_groups(data) for piece in plan_group(data, group)]
-    schema = infer(data, pieces)
+    schema = infer(data, settling(pieces))
     with pytest.raises(SchemaError, match="found 9 values a row, wanted 4"):
-        process_shard(data, schema, pieces[1], str(tmp_path / "store"))
+        process_shard(data, schema, open_store(str(tmp_path / "store")), pieces[1])

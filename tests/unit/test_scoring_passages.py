@@ -7,13 +7,13 @@ import pytest
 from handmade_lm import CIRCLE, bigram_model, circle, lm_files, lm_predictor, tokenizer_json, tokens_of
 
 from storage.errors import ConfigError
-from tasks.frames.windows import row_windows
 from tasks.inference.language import row_bits
 from tasks.inference.predictor import Predictor
 from tasks.scoring.comparison import compare
 from tasks.scoring.gate import decide
 from tasks.scoring.metrics import score
 from tasks.sections import EvaluateSection
+from tasks.transforms.windows import row_windows
 
 HOW = {"confidence": 0.95, "resamples": 500, "seed": 0}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.blobs import put_blob
 from storage.manifests import manifest_key, put_files, read_manifest
 from storage.objects import ObjectStore, open_store
 from storage.records import StepRecord, find_record, next_attempt, put_record, record_key
@@ -113,3 +114,14 @@ def test_two_outputs_of_one_key_are_both_remembered(store: ObjectStore, record: 
     put_record(store, record)
     put_record(store, replace(record, output=ModelRef(store.url, other)))
     assert outputs(store, KEY) == {record.output.digest, other}
+
+
+def test_a_record_with_any_bit_flipped_is_read_or_passed_over(store: ObjectStore, record: StepRecord):
+    put_record(store, replace(record, parts=put_blob(store, b"{}", ".json")))
+    content = store.get(record_key(KEY, 1))
+    for at in range(len(content)):
+        flipped = content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+        store.put(record_key(KEY, 1), flipped)
+        known = find_record(store, KEY)
+        assert known.record is None or known.record.output == record.output, flipped
+        assert bool(known.damage) == (known.record is None)

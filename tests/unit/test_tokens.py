@@ -1,20 +1,19 @@
 """Byte-level tokens: nothing is lost, no text spells the end of text; windows have each token as a target exactly once."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from documented import LINE, prepared, section
+from features import encoded
 from handmade_lm import tokenizer_json, tokens_of
 
 from storage.errors import ConfigError
 from storage.manifests import put_manifest
 from storage.objects import open_store
-from tasks.frames.encoding import encode
 from tasks.frames.fitting import fit_transforms
-from tasks.frames.windows import IGNORED, compressors, row_windows, stream_windows
+from tasks.frames.windows import compressors
 from tasks.sections import TransformsSection
 from tasks.transforms import ItemError, Transforms
+from tasks.transforms.windows import IGNORED, row_windows, stream_windows
 
 TEXTS = [
     "def f(x):\n    return x\n",
@@ -76,9 +75,9 @@ def test_in_windows_each_token_is_a_target_once_after_the_tokens_before_it(lengt
     assert (y_WT[1:, : context // 4] == IGNORED).all()  # known from the window before
 
 
-def test_features_count_each_token_of_each_split_once(fitted: tuple, tmp_path: Path) -> None:
+def test_features_count_each_token_of_each_split_once(fitted: tuple) -> None:
     store, digest, files = fitted
-    paths, meta = encode(store, digest, files, tmp_path)
+    paths, meta = encoded(store, digest, files)
     arrays = {name: np.load(path) for name, path in paths.items()}
     tokens = Transforms.load(files).input
     for split in ("validation", "test"):
@@ -92,7 +91,7 @@ def test_features_count_each_token_of_each_split_once(fitted: tuple, tmp_path: P
     text = tokens.decode(targets[targets != tokens.end].tolist()).decode()  # pyright: ignore
     assert ends == text.count("number ")  # an end of text after each document, none between its passages
     assert x_WT[0, 0] == tokens.end  # pyright: ignore
-    assert list(meta["compressors"]) == ["gzip -9", "bzip2 -9", "xz -9", "xz -9 after the training text"]
+    assert list(meta["compressors"]) == ["bzip2 -9", "gzip -9", "xz -9", "xz -9 after the training text"]
 
 
 def test_compressors_need_hardly_anything_for_what_they_know_and_seven_bits_for_noise_of_seven_bits() -> None:

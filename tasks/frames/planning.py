@@ -1,0 +1,139 @@
+"""The plan of a data set: its schema, and the pieces that make its shards. What is found of a file is kept, and not looked for again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from storage.objects import ObjectStore
+from storage.shards import ShardResult
+from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, surveys
+from tasks.frames.schema import Column, Schema
+from tasks.frames.settling import Settling, infer, settle, settling
+from tasks.frames.shards import process_shard
+from tasks.frames.shelved import Report, Spread, Work, complete, here, make_scope
+from tasks.frames.sources import File, group, members_of
+from tasks.frames.splitting import carved_shares
+from tasks.frames.streams import Entry
+from tasks.sections import DataSection
+
+NOT_SHARED = (
+    "sources",
+    "max_quarantined_share",
+)  # fields that decide nothing about a single shard: pieces say the rest of their source
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`section`: with nothing left open; `pieces`: the shards to be, in order."""
+
+    section: DataSection
+    schema: Schema
+    pieces: list[Piece]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The members of an archive that match a glob: a tar is read to its end for them."""
+
+    archive: File
+    pattern: str
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return (Entry(self.archive.url, "", self.archive.name, self.archive.digest),)
+
+    @property
+    def weight(self) -> int:
+        return 0
+
+    @property
+    def key(self) -> str:
+        return digest_of([self.archive.digest, self.archive.name, self.pattern])
+
+
+def make_plan(
+    section: DataSection, located: Sequence[Sequence[File]], store: ObjectStore, spread: Spread, report: Report
+) -> Plan:
+    """The plan of the files of each source. SchemaError, NotFound and ConfigError where they cannot be planned."""
+    listing = listings(store)
+    groups = group(section, located, lambda archive, pattern: _alone(listing, Listing(archive, pattern))["members"])
+    wanted = [survey for one in groups for survey in surveys(one)]
+    found = iter(complete(surveying(section, store), wanted, spread, _surveyed(report)))
+    pieces = [
+        piece for one in groups for piece in cut(section, one, [next(found).facts["found"] for _ in surveys(one)])
+    ]
+    section, schema = restored(section, _alone(settlings(section, store), settling(pieces)))
+    return Plan(section, schema, pieces)
+
+
+def listings(store: ObjectStore) -> Work:
+    """Listing archives."""
+    scope = make_scope("members", ["tasks.frames.sources:members_of"], None)
+    return Work("members", _list_members, scope, store.url)
+
+
+def surveying(section: DataSection, store: ObjectStore) -> Work:
+    """Surveys of files."""
+    scope = make_scope("survey", ["tasks.frames.pieces:carry_out"], _shared(section))
+    return Work("survey", partial(_survey, section), scope, store.url)
+
+
+def settlings(section: DataSection, store: ObjectStore) -> Work:
+    """Settling what the section leaves open."""
+    scope = make_scope(
+        "settle", ["tasks.frames.settling:settle", "tasks.frames.settling:infer", *section.own_code()], _shared(section)
+    )
+    return Work("settle", partial(_settle, section), scope, store.url)
+
+
+def processing(plan: Plan, store: ObjectStore) -> Work:
+    """The shards of a plan."""
+    shared = [_shared(plan.section), list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
+    scope = make_scope("shard", ["tasks.frames.shards:process_shard", *plan.section.own_code()], shared)
+    return Work("shard", partial(process_shard, plan.section, plan.schema), scope, store.url)
+
+
+def restored(section: DataSection, facts: Any) -> tuple[DataSection, Schema]:
+    """Section and schema as they were settled."""
+    parts = {name: type(getattr(section, name)).model_validate(facts[name]) for name in ("image", "audio")}
+    found = facts["schema"]
+    columns = tuple(Column.from_json(column) for column in found["columns"])
+    return section.model_copy(update=parts), Schema(columns, tuple(found["unused"]), found["has_target"])
+
+
+def _alone(work: Work, item: Any) -> Any:
+    return complete(work, [item], here, lambda event: None)[0].facts
+
+
+def _list_members(_store: ObjectStore, listing: Listing) -> ShardResult:
+    return ShardResult(facts={"members": members_of(listing.archive, listing.pattern)})
+
+
+def _survey(section: DataSection, _store: ObjectStore, survey: Survey) -> ShardResult:
+    return ShardResult(facts={"found": carry_out(section, survey)})
+
+
+def _settle(section: DataSection, _store: ObjectStore, wanted: Settling) -> ShardResult:
+    settled = settle(section, wanted)
+    parts = {name: getattr(settled, name).model_dump(mode="json") for name in ("image", "audio")}
+    return ShardResult(facts={**parts, "schema": _schema(infer(settled, wanted))})
+
+
+def _schema(schema: Schema) -> dict[str, Any]:
+    columns = [column.to_json() for column in schema.columns]
+    return {"columns": columns, "unused": list(schema.unused), "has_target": schema.has_target}
+
+
+def _shared(section: DataSection) -> dict[str, Any]:
+    return {name: value for name, value in section.key_fields().items() if name not in NOT_SHARED}
+
+
+def _surveyed(report: Report) -> Report:
+    """Files and not shards are what a survey is done with; where all are known there is nothing to say."""
+
+    def told(event: dict[str, Any]) -> None:
+        if "event" not in event and event["done"] < event["total"]:
+            report({"files": event["total"], "surveyed": event["done"]})
+
+    return told

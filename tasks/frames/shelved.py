@@ -1,0 +1,149 @@
+"""Work done shard by shard: what a shelf knows is taken from it; the rest is computed, each result committed as soon as it is made."""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from storage.fingerprints import reach
+from storage.keys import step_key
+from storage.objects import ObjectStore, open_store
+from storage.shards import ShardResult, Shelf
+from storage.wholeness import Sizes, damaged_blobs
+from tasks.caching import trust
+from tasks.frames.identity import check_unchanged
+from tasks.frames.streams import Entry
+
+LITTLE_ITEMS, LITTLE_WEIGHT = 8, 100_000  # no more than that is done sooner here than a cluster starts
+BATCH_ITEMS, BATCH_WEIGHT, BATCHES = 64, 20_000, 16  # small shards go together, in so many batches at least
+EACH = 400  # rows that take as long as what a shard takes at any size
+
+Compute = Callable[[ObjectStore, Any], ShardResult]
+Report = Callable[[dict[str, Any]], None]
+
+
+class Item(Protocol):
+    """One shard to be. `key`: of its result; `weight`: how much work it is, in rows of a table; `entries`: the files it reads."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def weight(self) -> int: ...
+    @property
+    def entries(self) -> tuple[Entry, ...]: ...
+
+
+Spread = Callable[[str, Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int, Any]]]
+"""Name, function, its arguments → (index, result) as they are done."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One kind of shard. `compute` makes the result of an item; `scope`: what all of them share; `fresh`: nothing that is known counts."""
+
+    name: str
+    compute: Compute
+    scope: str
+    store_url: str
+    fresh: bool = False
+
+    def __call__(self, items: Sequence[Item]) -> list[ShardResult]:
+        """The results of `items`, each committed before the next is begun. One that is committed meanwhile is not made again."""
+        store = open_store(self.store_url)
+        shelf = Shelf(store, self.scope)
+        return [self._found(shelf, item) or self._make(store, shelf, item) for item in items]
+
+    def _found(self, shelf: Shelf, item: Item) -> ShardResult | None:
+        return None if self.fresh else shelf.find(item.key)
+
+    def _make(self, store: ObjectStore, shelf: Shelf, item: Item) -> ShardResult:
+        result = self.compute(store, item)
+        check_unchanged(item.entries)
+        shelf.commit(item.key, result)
+        return result
+
+
+def make_scope(name: str, entries: Sequence[str], shared: Any) -> str:
+    """The digest of what the shards of a step share: the code behind `entries` (`module:function`) and its libraries, and `shared`.
+
+    A new one each time where the code cannot be analysed: then nothing is known.
+    """
+    code = reach(*entries)
+    unsure = uuid.uuid4().hex if code.obstacles else ""
+    return step_key(name, {"shared": shared, "unsure": unsure}, code.digest, code.libraries)
+
+
+def complete(work: Work, items: Sequence[Item], spread: Spread, report: Report) -> list[ShardResult]:
+    """The results of all `items` in their order, and on the shelf in one pack.
+
+    Events say how many were known, and how far the others are.
+    """
+    store = open_store(work.store_url)
+    shelf = Shelf(store, work.scope)
+    keys = [item.key for item in items]
+    believed = trust.get()
+    work = replace(work, fresh=believed.force)
+    found, damaged = whole_results(store, shelf, [] if work.fresh else keys, believed.share)
+    shelf.drop(damaged)
+    wanted = dict(zip(keys, items, strict=True))
+    done, rows = len(found), _rows(found.values())
+    report({"event": _known(done, len(wanted), len(damaged)), "done": done, "total": len(wanted), "rows": rows})
+    made: dict[str, ShardResult] = {}
+    batches = make_batches([item for key, item in wanted.items() if key not in found])
+    for index, results in spread(work.name, work, batches):
+        made |= {item.key: result for item, result in zip(batches[index], results, strict=True)}
+        rows += _rows(results)
+        report({"done": done + len(made), "total": len(wanted), "rows": rows})
+    shelf.pack(made)
+    return [(made.get(key) or found[key]) for key in keys]
+
+
+def here(_name: str, function: Callable[[Any], Any], batches: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    """The work done in this process."""
+    return enumerate(map(function, batches))
+
+
+def whole_results(
+    store: ObjectStore, shelf: Shelf, keys: Iterable[str], share: float, sizes: Sizes | None = None
+) -> tuple[dict[str, ShardResult], dict[str, str]]:
+    """Of those `keys` the results that the shelf knows and whose blobs are whole; and what is wrong with the others that it knows.
+
+    `share`, `sizes`: as in `storage.wholeness.damage`.
+    """
+    known = shelf.known()
+    found = {key: known[key] for key in keys if key in known}
+    wrong = damaged_blobs(store, (blob for one in found.values() for blob in one.blobs.values()), share, sizes)
+    said = {
+        key: next(wrong[blob] for blob in one.blobs.values() if blob in wrong)
+        for key, one in found.items()
+        if not wrong.keys().isdisjoint(one.blobs.values())
+    }
+    return {key: one for key, one in found.items() if key not in said}, said
+
+
+def make_batches(items: Sequence[Item]) -> list[list[Item]]:
+    """Small items together, so that none waits for its own way to a worker and back; a batch takes seconds at most."""
+    most = max(1, min(BATCH_ITEMS, len(items) // BATCHES))
+    batches: list[list[Item]] = []
+    weight = 0
+    for item in items:
+        if not batches or len(batches[-1]) == most or weight + item.weight > BATCH_WEIGHT:
+            batches.append([])
+            weight = 0
+        batches[-1].append(item)
+        weight += item.weight + EACH
+    return batches
+
+
+def is_little(batches: Sequence[Sequence[Item]]) -> bool:
+    """Whether the work is done here sooner than a cluster starts."""
+    items = [item for batch in batches for item in batch]
+    return len(items) <= LITTLE_ITEMS and sum(item.weight for item in items) <= LITTLE_WEIGHT
+
+
+def _known(known: int, total: int, damaged: int) -> str:
+    return f"{known:,} of {total:,} shards known" + (f", {damaged:,} damaged" if damaged else "")
+
+
+def _rows(results: Iterable[ShardResult]) -> int:
+    return sum(result.facts.get("rows_in", 0) for result in results)
