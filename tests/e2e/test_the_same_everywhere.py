@@ -9,20 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from commands import ROOT, Ended, environment
 from fault_proxy import FAULTS, Storm, fault_proxy
 from killed import POINTS, write_rows
 from odd_workers import odd
-from real_s3 import FOLDER, RealS3
-from stores import moto_server
+from real_s3 import RealS3
 
-from infra.s3_server.packages import unpacked
 from storage.objects import open_store
 from storage.runs import read_run
-
-__all__ = ["moto_server"]  # pytest finds it here
 
 MEASURED = "measure"  # what it finds differs from time to time, and so does the key of the one that takes it in:
 ITS_HEIR = "choose"
@@ -103,29 +98,6 @@ def here(carry: Carry, rows: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return made(place, carry(place))
 
 
-def in_a_bucket(home: Path, rows: Path, client: Any, bucket: str, variables: dict[str, str]) -> Place:
-    """Rows and store in a bucket, and an environment in which the command reaches it."""
-    for file in sorted(rows.glob("in/*")):
-        client.upload_file(str(file), bucket, f"in/{file.name}")
-    return Place(home, f"s3://{bucket}", {"storage": {"url": f"s3://{bucket}/x"}}, variables)
-
-
-@pytest.fixture
-def bucket(rows: Path, tmp_path: Path, moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A bucket of a look-alike."""
-    variables = {
-        "AWS_ACCESS_KEY_ID": "tester",
-        "AWS_SECRET_ACCESS_KEY": "hushhush",
-        "AWS_ENDPOINT_URL": moto_server,
-        "AWS_REGION": "us-east-1",
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="parity")
-    return in_a_bucket(tmp_path, rows, client, "parity", variables)
-
-
 @pytest.fixture
 def scheduler(rows: Path, tmp_path: Path) -> Iterator[Place]:
     """A scheduler by its address, with a worker."""
@@ -148,10 +120,7 @@ def wheel_alone(rows: Path, tmp_path: Path, installed: Path) -> Place:
     return Place(tmp_path, str(rows), variables=variables)
 
 
-look_alike = pytest.mark.skipif(unpacked(FOLDER), reason="the storm is on a real server")
-
-
-@pytest.mark.parametrize("where", ["scheduler", "wheel_alone", pytest.param("bucket", marks=look_alike)])
+@pytest.mark.parametrize("where", ["scheduler", "wheel_alone"])
 def test_keys_and_digests_are_those_of_the_checkout_on_a_local_disk(
     where: str, carry: Carry, here: Made, request: pytest.FixtureRequest
 ):
@@ -164,17 +133,17 @@ def test_in_a_bucket_in_a_storm_of_faults_they_are_too_and_the_model_answers(
 ):
     keys = real_s3.environment()
     del keys["AWS_ENDPOINT_URL"], keys["AWS_REGION"]  # the configuration tells them, to every process
+    bucket = f"s3://{real_s3.bucket}"
+    for file in sorted(rows.glob("in/*")):
+        real_s3.client().upload_file(str(file), real_s3.bucket, f"in/{file.name}")
     with fault_proxy(real_s3.url) as proxy:
-        place = in_a_bucket(tmp_path, rows, real_s3.client(), real_s3.bucket, keys)
-        place.said["storage"].update(endpoint=proxy.url, region="us-east-1")
-        place.variables.update(
-            {"SOAK_READ": "2", "SOAK_POINTS": str(tmp_path), "PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}"}
-        )
-        kinds = {*FAULTS, "slow", "stall"}
-        proxy.storm = Storm(share=0.1, kinds=tuple(sorted(kinds)))
+        storage = {"url": f"{bucket}/x", "endpoint": proxy.url, "region": "us-east-1"}
+        hurried = {"SOAK_READ": "2", "SOAK_POINTS": str(tmp_path), "PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}"}
+        place = Place(tmp_path, bucket, {"storage": storage}, {**keys, **hurried})
+        proxy.storm = Storm(share=0.1, kinds=(*FAULTS, "slow", "stall"))
         summary = carry(place)
         assert sum(proxy.storm.hurt.values()) >= 20
-        assert set(proxy.storm.hurt) == kinds
+        assert set(proxy.storm.hurt) == {*FAULTS, "slow", "stall"}
         assert made(place, summary) == here
         told = f"AWS_ENDPOINT_URL={proxy.url} "  # so that the command to serve it works as it stands
         assert told in Path(summary["report"]).read_text()
