@@ -8,6 +8,7 @@ from typing import Any
 from storage.objects import ObjectStore
 from storage.shards import Shelf
 from storage.wholeness import Sizes
+from tasks.frames.encoding import encoding
 from tasks.frames.identity import as_identity, identified
 from tasks.frames.pieces import Piece, cut, surveys
 from tasks.frames.planning import Listing, Plan, listings, processing, restored, settlings, surveying
@@ -15,6 +16,7 @@ from tasks.frames.schema import SAMPLE_ROWS
 from tasks.frames.settling import settling
 from tasks.frames.shelved import Item, Work, whole_results
 from tasks.frames.sources import File, Group, group, locate
+from tasks.frames.stored_rows import open_dataset, stored_shards
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
@@ -59,6 +61,14 @@ def shard_states(
         return ShardStates(undecided=len(pieces) + len(unseen), why=(*said, why))
     found = item_states(processing(Plan(settled[0], settled[1], pieces), store), pieces, store, share, sizes)
     return ShardStates(found.known, found.missing + len(unseen), 0, (*said, *found.why))
+
+
+def encode_states(
+    dataset: str, transforms: str, store: ObjectStore, share: float, sizes: Sizes | None = None
+) -> ShardStates:
+    """The shards of stage encode, by the digests of its inputs. NotFound, CorruptArtifact."""
+    manifest = open_dataset(store, dataset)
+    return item_states(encoding(store, manifest, transforms), stored_shards(manifest), store, share, sizes)
 
 
 def item_states(
