@@ -13,6 +13,7 @@ from infra.machine import processor, resolve_device
 from storage.refs import ArtifactRef, DatasetRef, FeaturesRef, ModelRef, ReleaseRef, ScoresRef, TransformsRef
 from tasks.frames.identity import source_identity
 from tasks.judgement import ALREADY_CHAMPION, Champion, Judgement, find_champion
+from tasks.pinning import pinned_transforms
 from tasks.recipes import UNCOMPRESSED, recipes_for
 from tasks.results import read_choice, read_verdict
 from tasks.scoring.decisions import Verdict
@@ -61,7 +62,9 @@ class Candidates:
 def prepare(run: Steps) -> Prepared:
     """Raw rows → checked, split data set → fitted transforms → features."""
     dataset = run.step(PREPARE, identity=source_identity(run.config.data))
-    transforms = run.step(FIT, dataset=dataset)
+    config = run.config
+    pinned = pinned_transforms(config.transforms.pin, run.storage, config.name, config.release.alias)
+    transforms = run.step(FIT, dataset=dataset, pinned=pinned)
     features = run.step(ENCODE, dataset=dataset, transforms=transforms)
     return Prepared(dataset, transforms, features)
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from flows.journal import CACHED
@@ -21,10 +22,15 @@ def plan_text(plan: Plan) -> str:
     """One line for each step, its reasons below it, and what it comes to."""
     counts = Counter(step.state for step in plan.steps)
     names = ", ".join(f"{counts[state]} {state}" for state in (HIT, MISS, DEPENDS) if counts[state])
-    lines = [f"{plan.config.name}: {names} in {plan.storage}", ""]
+    lines = [f"{plan.config.name}: {names} in {_place(plan.storage)}", ""]
     for step in plan.steps:
         lines += _planned(step)
     return "\n".join([*lines, "", _outlook(plan, counts)]) + "\n"
+
+
+def _place(storage: str) -> str:
+    """A store's URL; a folder below the current one by its name from here."""
+    return storage.removeprefix(f"{Path.cwd()}/")
 
 
 def _planned(step: Planned) -> Iterator[str]:

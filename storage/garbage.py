@@ -72,8 +72,8 @@ class Collector:
         now, live = self._clock(self._store), live_runs(self._store)
         survey = Survey(self._store)
         young = {key for key, item in survey.items.items() if now - item.written < self._grace_seconds}
-        kept = self._kept(survey, young, live, now) | self._held(survey)
-        gone = [item for kind in KINDS for item in survey.below(kind) if item.key not in kept | young]
+        spared = young | self._kept(survey, young, live, now) | self._held(survey)
+        gone = [item for kind in KINDS for item in survey.below(kind) if item.key not in spared]
         leftovers = find_leftovers(self._store, now - self._grace_seconds)
         return Plan(gone, leftovers, len(survey.items) - len(gone), sorted(live))
 

@@ -46,11 +46,15 @@ def _unchanged(data: DataSection, identity: dict[str, Any]) -> list[list[File]]:
 
 
 @step("fit")
-def fit(transforms: TransformsSection, dataset: DatasetRef, storage: str) -> TransformsRef:
-    """Fit tokenizer, scaler, categories and label names on the training rows."""
+def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, storage: str) -> TransformsRef:
+    """Fit tokenizer, scaler, categories and label names on the training rows; `pinned`: a digest of transforms to take as they are."""
     from tasks.frames.fitting import fit_transforms
+    from tasks.frames.pinned import check_pinned
 
     store = open_store(storage)
+    if pinned:
+        check_pinned(store, pinned, dataset.digest)
+        return TransformsRef(storage, pinned)
     files = fit_transforms(transforms, store, dataset.digest)
     return TransformsRef(storage, put_files(store, "transforms", files, {"dataset": dataset.digest}))
 

@@ -199,6 +199,20 @@ def damage(store: ObjectStore) -> list[str]:
     return [f"not what its name says: {name}" for name in wrong]
 
 
+def collected(run: Run) -> list[str]:
+    """Have `millrace gc` collect in the run's store, all of which is made old; what it leaves of what a killed run left there."""
+    store, old = Path(run.store.url), time.time() - 2 * 3600
+    for path in store.rglob("*"):
+        os.utime(path, (old, old))
+    home = environment(run.home / ".millrace")
+    command = [*COMMAND, "gc", "--delete", "--grace", "1", "--storage", str(store)]
+    ended = subprocess.run(command, cwd=run.home, env=home, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        return [f"gc ended with {ended.returncode}: {ended.stderr[-1500:]}"]
+    found = [*store.rglob("*#*"), *(store / "probes").glob("*"), *(store / "leases").rglob("*.json")]
+    return [f"not collected: {path.relative_to(store)}" for path in found]
+
+
 def left_over(run: Run) -> list[str]:
     """Temporary files in the data root; what a store has of them is for `millrace gc`."""
     root = run.home / ".millrace"

@@ -12,6 +12,7 @@ from storage.errors import ConfigError
 EXTRAS = {"gs": ("gcsfs", "gcs"), "az": ("adlfs", "azure")}
 # The two kinds of tries multiply: botocore asks again after 5xx and lost connections, s3fs after an answer that breaks off.
 S3_TRIES, BOTOCORE_TRIES = 2, 3
+READ_SECONDS = 10.0  # between two reads; six times that is waited for
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -45,7 +46,7 @@ def _s3_options() -> dict[str, Any]:
         "client_kwargs": {name: value for name, value in client.items() if value},
         "config_kwargs": {
             "connect_timeout": 5,
-            "read_timeout": 10,
+            "read_timeout": READ_SECONDS,
             "retries": {"mode": "standard", "max_attempts": BOTOCORE_TRIES},
         },
     }

@@ -1,11 +1,12 @@
 """Planning: which rows make which shard. A shard's boundaries depend on its file and `data.shard_rows` alone."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
-from storage.keys import encode
 from tasks.frames import delimited, documents, idx, jsonlines, parquet_rows, sklearn_sets
 from tasks.frames.encodings import open_text
 from tasks.frames.raw import Mark
@@ -51,6 +52,10 @@ class Piece:
     @property
     def key(self) -> str:
         """The digest of what its shard depends on, beside section and schema. Names count, as a row keeps its origin."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
         entries = [_identity(entry) for entry in self.entries]
         return digest_of([entries, *(getattr(self, one.name) for one in fields(self) if one.name != "entries")])
 
@@ -78,6 +83,10 @@ class Survey:
     @property
     def key(self) -> str:
         """The digest of what its outcome depends on, beside the section."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
         return digest_of([self.format, _identity(self.entry), self.pattern, self.members])
 
 
@@ -188,5 +197,5 @@ def _identity(entry: Entry) -> list[str]:
 
 
 def digest_of(parts: list[Any]) -> str:
-    """The SHA-256 of plain values, told apart by type and length."""
-    return hashlib.sha256(encode(parts)).hexdigest()
+    """The SHA-256 of texts, whole numbers and lists of these."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ class StoredShard:
     @property
     def key(self) -> str:
         """The digest of its content."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> str:
         return digest_of([self.rows.digest, self.overlay.digest])
 
     @property

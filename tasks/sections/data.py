@@ -147,6 +147,13 @@ class DataSection(Section):
 class TransformsSection(Section):
     """What is fitted on the training rows and applied everywhere."""
 
+    pin: str = Field(
+        default="",
+        pattern=r"^([0-9a-f]{64}|champion)?$",
+        description="Transforms to apply instead of fitting new ones: the digest of some that were fitted before, or champion: those of "
+        "the model that release.alias points at (fitted where there is none yet). With them a new shard changes no other's features",
+        json_schema_extra=NOT_IN_KEY,  # what it means is an input of the step
+    )
     vocabulary_size: int = Field(
         default=20_000,
         ge=16,

@@ -136,10 +136,14 @@ def jobs(module):
     module.write_folder = around(module.write_folder, "output before", "output after")
 
 
-def hurried(module):
+def patience(module):
     """Silence is borne for as many seconds as SOAK_PATIENCE says: nothing else about it is another."""
-    if seconds := os.environ.get("SOAK_PATIENCE"):
-        module.PATIENCE_SECONDS = float(seconds)
+    module.PATIENCE_SECONDS = float(os.environ.get("SOAK_PATIENCE", module.PATIENCE_SECONDS))
+
+
+def reading(module):
+    """A stalled answer is given up after as many seconds as SOAK_READ says."""
+    module.READ_SECONDS = float(os.environ.get("SOAK_READ", module.READ_SECONDS))
 
 
 WATCHED = {
@@ -147,7 +151,9 @@ WATCHED = {
     "tasks.nn.checkpoints": checkpoints,
     "tasks.nn.fit": fit,
     "tasks.jobs": jobs,
-    "storage.patience": hurried,
+    "storage.patience": patience,
+    "storage.clouds": reading,
+    "tasks.frames.filesystems": reading,
 }
 
 

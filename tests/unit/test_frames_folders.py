@@ -12,10 +12,11 @@ from features import encoded
 from media import BLUE, RED, picture, tone, wav
 
 from storage.errors import ConfigError, SchemaError
-from storage.manifests import put_manifest
+from storage.manifests import put_files, put_manifest
 from storage.objects import open_store
 from tasks.frames.assembling import assemble
 from tasks.frames.fitting import fit_transforms
+from tasks.frames.pinned import check_pinned
 from tasks.frames.pieces import plan_group
 from tasks.frames.reading import read_piece
 from tasks.frames.settling import infer, settle, settling
@@ -159,6 +160,7 @@ def test_a_request_with_the_file_gives_the_very_features_that_were_trained_on(tm
     digest = put_manifest(store, assemble(data, schema, shards, store))
     fitted = fit_transforms(TransformsSection(), store, digest)
     transforms = Transforms.load(fitted)
+    check_pinned(store, put_files(store, "transforms", fitted, {}), digest)
     paths, _ = encoded(store, digest, fitted)
     trained = np.concatenate([np.load(paths[f"{split}/x.npy"]) for split in ("train", "validation", "test")])
     asked = transforms.features(transforms.parse([to_base64(content) for content in files.values()]))

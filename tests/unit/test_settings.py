@@ -23,8 +23,10 @@ NEVER_IN_KEY = {
     "release.approval.hours",
     "data.sources.url",
     "data.root",
+    "transforms.pin",
     "train.device",
     "train.checkpoint_every_steps",
+    "train.on_other_conditions",
     "compress.parallel",
     "storage.url",
     "storage.endpoint",
@@ -196,7 +198,9 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.kms_key": "mine",
         "storage.verify_share": 0.5,
         "cluster.address": "cuda",
+        "transforms.pin": "champion",
         "release.approval.ask": True,
+        "train.on_other_conditions": "restart",
         **dict.fromkeys(
             (f"cluster.{n}" for n in ("tls_ca", "tls_cert", "tls_key", "image", "namespace", "secret")), "b"
         ),
