@@ -40,7 +40,6 @@ WHOLE = {
     "image_files",
     "jsonlines",
     "text_files",
-    "prepare",
     "distil",
     "prune",
     "quantise",
