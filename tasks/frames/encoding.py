@@ -44,14 +44,8 @@ def encode(store: ObjectStore, dataset_digest: str, transforms_digest: str, spre
     Only shards that are not known are encoded, a shard at a time in memory.
     """
     manifest = open_dataset(store, dataset_digest)
-    columns, shards = columns_of(manifest), stored_shards(manifest)
-    scope = make_scope(
-        "encode",
-        ["tasks.frames.encoding:encode_shard"],
-        [transforms_digest, [column.to_json() for column in columns]],
-    )
-    work = Work("encode", partial(encode_shard, transforms_digest, columns), scope, store.url)
-    results = complete(work, shards, spread, report)
+    shards = stored_shards(manifest)
+    results = complete(encoding(store, manifest, transforms_digest), shards, spread, report)
     files = {
         _file_name(name, index): blob for index, result in enumerate(results) for name, blob in result.blobs.items()
     }
@@ -62,6 +56,14 @@ def encode(store: ObjectStore, dataset_digest: str, transforms_digest: str, spre
         "transforms": transforms_digest,
     }
     return put_manifest(store, Manifest("features", files, meta))
+
+
+def encoding(store: ObjectStore, manifest: Manifest, transforms_digest: str) -> Work:
+    """What is done with each shard of a data set."""
+    columns = columns_of(manifest)
+    shared = [transforms_digest, [column.to_json() for column in columns]]
+    scope = make_scope("encode", ["tasks.frames.encoding:encode_shard"], shared)
+    return Work("encode", partial(encode_shard, transforms_digest, columns), scope, store.url)
 
 
 def encode_shard(

@@ -15,6 +15,7 @@ from tasks.frames.schema import SAMPLE_ROWS
 from tasks.frames.settling import settling
 from tasks.frames.shelved import Item, Work, whole_results
 from tasks.frames.sources import File, Group, group, locate
+from tasks.frames.stored_rows import open_dataset, stored_shards
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
@@ -59,6 +60,14 @@ def shard_states(
         return ShardStates(undecided=len(pieces) + len(unseen), why=(*said, why))
     found = item_states(processing(Plan(settled[0], settled[1], pieces), store), pieces, store, share, sizes)
     return ShardStates(found.known, found.missing + len(unseen), 0, (*said, *found.why))
+
+
+def encode_states(dataset: str, transforms: str, store: ObjectStore, share: float) -> ShardStates:
+    """The same for stage encode: the shards of that data set, encoded with those transforms (both by digest)."""
+    from tasks.frames.encoding import encoding  # what transforms need, which other plans do not
+
+    manifest = open_dataset(store, dataset)
+    return item_states(encoding(store, manifest, transforms), stored_shards(manifest), store, share)
 
 
 def item_states(

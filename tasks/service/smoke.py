@@ -1,8 +1,10 @@
 """The last check before an alias moves: the real server is started with the new version and must answer the golden requests."""
 
+import contextlib
 import http.client
 import json
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from storage.errors import CorruptArtifact, ProcessFailed
+from storage.errors import CorruptArtifact, ProcessFailed, ProcessLost
 from storage.metering import reap
 from storage.root import scratch_folder
 from tasks.inference.golden import check_predictions
@@ -22,12 +24,13 @@ ROOM = Limits().body_bytes - 1024
 START_SECONDS = 60.0
 ANSWER_SECONDS = 30.0
 STOP_SECONDS = 40.0
+END_SECONDS = 1.0  # for a process whose connections broke off
 
 
 def smoke_test(storage: str, name: str, version: int, golden: Mapping[str, Any], tolerance: float) -> None:
     """Serve `version` on a free port of this machine and ask it the golden items, all at once (as many as a body may hold) and one by one.
 
-    ProcessFailed when the server does not start, answer, or stop with 0; CorruptArtifact names the first wrong prediction.
+    ProcessFailed when the server does not start, answer, or stop with 0, ProcessLost when it was killed; CorruptArtifact names the first wrong prediction.
     """
     with _running(storage, name, version) as url:
         items = golden["items"]
@@ -69,11 +72,21 @@ def _running(storage: str, name: str, version: int) -> Iterator[str]:
                 )
         except subprocess.TimeoutExpired:
             raise ProcessFailed(f"smoke test: the server had not stopped after {STOP_SECONDS:g} s") from None
+        except ProcessFailed as error:
+            _refuse_killed(process, error)
+            raise
         finally:
             process.kill()
             reap(process)
             for pipe in (process.stdin, process.stdout):
                 _close(pipe)
+
+
+def _refuse_killed(process: subprocess.Popen[bytes], error: ProcessFailed) -> None:
+    """ProcessLost where the server did not fail but was killed: another try may give another answer."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        if (code := reap(process, END_SECONDS)) < 0:
+            raise ProcessLost(f"{error} (the server was killed by {signal.Signals(-code).name})") from error
 
 
 def _url(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -1,99 +1,34 @@
 """Stage prepare over many small files: what a run has done, the next one takes; and the result is that of doing all of it afresh."""
 
-import io
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from commands import wait_for
 from distributed import Client
-from tables import section
+from shard_files import (
+    FILES,
+    afresh,
+    again,
+    client,
+    content,
+    inside,
+    known,
+    prepared,
+    prepared_in,
+    write_files,
+)
 
-from infra.clusters import open_cluster
-from storage.blobs import read_blob
-from storage.manifests import put_files, read_manifest
+from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
-from tasks.arrays import fetch_arrays
-from tasks.frames import encoding
-from tasks.frames.encoding import encode, encode_shard
-from tasks.frames.fitting import fit_transforms
-from tasks.frames.gathering import spread as spread_over
-from tasks.frames.identity import identified
-from tasks.frames.prepare import prepare_dataset
-from tasks.frames.shelved import here
-from tasks.frames.stored_rows import columns_of, stored_shards
-from tasks.sections import ClusterSection, DataSection, TransformsSection
-from tasks.stored import read_files
+from tasks.sections import DataSection
 
-FILES = 300
-
-
-def content(number: int, rows: int = 20, first: int = 0) -> str:
-    lines = [
-        f"{(number * rows + row) % 97},{row * 0.5},{'ab'[(number + row) % 2]}" for row in range(first, first + rows)
-    ]
-    return "x,y,label\n" + "\n".join(lines) + "\n"
-
-
-def write_files(folder: Path, count: int) -> DataSection:
-    (folder / "in").mkdir(parents=True)
-    for number in range(count):
-        (folder / "in" / f"{number:05d}.csv").write_text(content(number))
-    return section(sources=[{"url": "*.csv"}], root=str(folder / "in"))
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    os.environ["MILLRACE_ROOT"] = str(tmp_path_factory.mktemp("root"))
-    with open_cluster(ClusterSection(workers=2, memory_gib=1.0)) as client:
-        yield client
-    del os.environ["MILLRACE_ROOT"]
-
-
-@pytest.fixture(scope="module")
-def prepared(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSection, ObjectStore]:
-    """So many files, prepared once."""
-    return prepared_in(tmp_path_factory.mktemp("prepared"), FILES, client)
-
-
-def prepared_in(folder: Path, count: int, client: Client) -> tuple[DataSection, ObjectStore]:
-    data, store = write_files(folder, count), open_store(str(folder / "store"))
-    prepare_dataset(data, identified(data), store, lambda: nullcontext(client), lambda event: None)
-    return data, store
-
-
-def no_cluster() -> AbstractContextManager[Client]:
-    pytest.fail("a cluster was opened")
-
-
-def again(data: DataSection, store: ObjectStore) -> tuple[str, list[dict[str, Any]]]:
-    """The data set prepared where no cluster may be opened, and what was reported."""
-    events: list[dict[str, Any]] = []
-    digest = prepare_dataset(data, identified(data), store, no_cluster, events.append, alone=True)
-    return digest, events
-
-
-def afresh(data: DataSection, folder: Path, client: Client) -> str:
-    """The data set prepared in an empty store."""
-    store = open_store(str(folder / "afresh"))
-    return prepare_dataset(data, identified(data), store, lambda: nullcontext(client), lambda event: None)
-
-
-def known(events: list[dict[str, Any]]) -> str:
-    return next(event["event"] for event in events if "event" in event)
-
-
-def inside(data: DataSection, number: int) -> Path:
-    return Path(data.root, f"{number:05d}.csv")
+__all__ = ["client", "prepared"]
 
 
 def test_what_did_not_change_is_all_known_and_opens_no_cluster(prepared: tuple[DataSection, ObjectStore]):
@@ -248,72 +183,3 @@ def test_two_at_once_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     digest, events = again(data, open_store(str(store)))
     assert digests == {digest}
     assert known(events) == "8 of 8 shards known"
-
-
-@pytest.fixture
-def fitted(prepared: tuple[DataSection, ObjectStore]) -> str:
-    """The digest of transforms that stay as they are, whatever rows come."""
-    data, store = prepared
-    return put_files(store, "transforms", fit_transforms(TransformsSection(), store, again(data, store)[0]), {})
-
-
-def encoded(store: ObjectStore, dataset: str, transforms: str) -> tuple[str, list[dict[str, Any]]]:
-    events: list[dict[str, Any]] = []
-    return encode(store, dataset, transforms, here, events.append), events
-
-
-def test_under_pinned_transforms_one_shard_is_encoded_and_the_features_are_those_of_encoding_all(
-    prepared: tuple[DataSection, ObjectStore], fitted: str, client: Client, tmp_path: Path
-):
-    data, store = prepared
-    encoded(store, again(data, store)[0], fitted)
-    inside(data, FILES).write_text(content(FILES, 30))
-    try:
-        dataset, _ = again(data, store)
-        features, events = encoded(store, dataset, fitted)
-        assert known(events) == "300 of 301 shards known"
-        assert afresh(data, tmp_path, client) == dataset
-        other = open_store(str(tmp_path / "afresh"))
-        put_files(other, "transforms", read_files(store, read_manifest(store, fitted)), {})
-        spread = partial(spread_over, client)
-        assert encode(other, dataset, fitted, spread, lambda event: None) == features
-    finally:
-        inside(data, FILES).unlink()
-
-
-def test_other_transforms_encode_every_shard(prepared: tuple[DataSection, ObjectStore], fitted: str):
-    data, store = prepared
-    dataset, _ = again(data, store)
-    encoded(store, dataset, fitted)
-    other = fit_transforms(TransformsSection(scaling="none"), store, dataset)
-    assert known(encoded(store, dataset, put_files(store, "transforms", other, {}))[1]) == "0 of 300 shards known"
-
-
-def test_large_shards_keep_their_splits_apart_and_give_the_same_arrays(
-    prepared: tuple[DataSection, ObjectStore], fitted: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    data, store = prepared
-    dataset, _ = again(data, store)
-    whole = fetch_arrays(store, encoded(store, dataset, fitted)[0])
-    shard = stored_shards(read_manifest(store, dataset))[0]
-    columns = columns_of(read_manifest(store, dataset))
-    together = encode_shard(fitted, columns, store, shard)
-    monkeypatch.setattr(encoding, "TOGETHER_BYTES", 0)
-    apart = encode_shard(fitted, columns, store, shard)
-    assert set(together.blobs) == {"x", "y"}
-    assert set(apart.blobs) == {f"{array}-{split}" for array in "xy" for split in shard.splits if shard.splits[split]}
-    for split, rows in shard.splits.items():
-        for array in "xy":
-            if rows:
-                part = np.load(io.BytesIO(read_blob(store, apart.blobs[f"{array}-{split}"])))
-                assert (part == np.load(whole[f"{split}/{array}.npy"])[:rows]).all()
-
-
-def test_a_whole_array_that_was_changed_is_put_together_again(prepared: tuple[DataSection, ObjectStore], fitted: str):
-    data, store = prepared
-    features, _ = encoded(store, again(data, store)[0], fitted)
-    path = fetch_arrays(store, features)["test/x.npy"]
-    before, status = path.read_bytes(), path.stat()
-    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert fetch_arrays(store, features, ["test"])["test/x.npy"].read_bytes() == before

@@ -3,12 +3,15 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import psutil
 import pytest
+from commands import wait_for
 from handmade import golden_of, iris_files, iris_store, write_files
 
-from storage.errors import CorruptArtifact, ProcessFailed
+from storage.errors import CorruptArtifact, ProcessFailed, ProcessLost
 from tasks.inference.predictor import Predictor
 from tasks.service.smoke import smoke_test
 
@@ -57,6 +60,28 @@ def test_the_smoke_test_names_a_wrong_prediction(tmp_path: Path, monkeypatch: py
     golden["predictions"][2] = "virginica"
     with pytest.raises(CorruptArtifact, match="golden item 2: found the prediction 'setosa', wanted 'virginica'"):
         smoke_test(store.url, "iris", 1, golden, 1e-4)
+
+
+def test_a_server_that_is_killed_while_it_is_tried_is_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    store, _ = iris_store(tmp_path)
+    golden = golden_of(Predictor.load(write_files(iris_files(), tmp_path / "made")))
+
+    def kill() -> None:
+        wait_for(servers, "the server")[0].kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ProcessLost, match="the server was killed by SIGKILL"):
+        smoke_test(store.url, "iris", 1, golden, 1e-4)
+    killer.join()
+
+
+def servers() -> list[psutil.Process]:
+    """The servers that this process started."""
+    return [child for child in psutil.Process().children() if "tasks.service" in child.cmdline()]
 
 
 def test_the_smoke_test_says_why_a_server_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ from storage.manifests import put_files, put_manifest
 from storage.objects import open_store
 from tasks.frames.assembling import assemble
 from tasks.frames.fitting import fit_transforms
-from tasks.frames.pinned import check_pinned
 from tasks.frames.pieces import plan_group
+from tasks.frames.pinned import check_pinned
 from tasks.frames.reading import read_piece
 from tasks.frames.settling import infer, settle, settling
 from tasks.frames.shards import process_shard
