@@ -30,7 +30,7 @@ soak: install ## kill the whole chain at 100 drawn moments; goes on where it sto
 	@$(BIN)/python tests/soak/soak.py
 
 mutations: install ## 200 drawn mutations between two runs, and what was found and computed (MUTATIONS=200 SEED=4)
-	@MUTATIONS=$(or $(MUTATIONS),200) SEED=$(or $(SEED),4) $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/flows/test_mutations.py
+	@MUTATIONS=$(or $(MUTATIONS),200) SEED=$(or $(SEED),4) $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/flows/test_mutations.py tests/e2e/test_mutations_by_command.py
 
 check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -21,7 +21,7 @@ NEXT_STEP = "use the same image, or install the same Millrace and requirements o
 
 @dataclass(frozen=True)
 class Work:
-    """What a cluster is opened for. `code`: the module that the work begins with; `store`: the URL that it reads and writes.
+    """What a cluster is opened for. `code`: the function that the work begins with, as `module:name`; `store`: the URL that it reads and writes.
 
     `own`: the user's functions that it calls, as `module:name`.
     """

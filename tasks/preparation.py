@@ -24,7 +24,7 @@ def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection
     from tasks.frames.prepare import prepare_dataset
 
     report = reporter("prepare")
-    work = Work(code="tasks.frames.prepare", store=storage, own=data.own_code())
+    work = Work(code="tasks.frames.prepare:prepare_dataset", store=storage, own=data.own_code())
     digest = prepare_dataset(
         data,
         _unchanged(data, identity),
@@ -69,7 +69,7 @@ def encode(dataset: DatasetRef, transforms: TransformsRef, cluster: ClusterSecti
     from tasks.frames.gathering import crew
 
     report = reporter("encode")
-    work = Work(code="tasks.frames.encoding", store=storage)
+    work = Work(code="tasks.frames.encoding:encode", store=storage)
     with crew(lambda: open_cluster(cluster, report, work), is_little) as spread:
         digest = encode_rows(open_store(storage), dataset.digest, transforms.digest, spread, report)
     return FeaturesRef(storage, digest)

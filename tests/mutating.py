@@ -22,7 +22,7 @@ REACHED = {
     "lab.maths.sums": {"WEIGHT": "T", "total": "GT", "mean": "T"},
     "lab.maths.products": {"FACTOR": "F", "squares": "F"},
     "lab.tables": {"LOWEST": "GF", "HIGHEST": "G", "SCALE": "F", "OFFSETS": "T", "STEPS": "S"},
-    "lab.cleaning": {"read": "G", "clean": "G", "is_kept": "G", "shifted": "G"},
+    "lab.cleaning": {"files": "G", "read": "G", "clean": "G", "is_kept": "G", "shifted": "G"},
     "lab.keeping": {"put": "GFTSPA", "get": "FTSPA", "note": "GFTSPA"},
     "lab.shapes": {"Shape": "F", "Scaler": "F"},
     "lab.closures": {"adder": "GF", "add_seven": "GF"},

@@ -1,6 +1,14 @@
 """From lines of files to numbers."""
 
+from pathlib import Path
+
 from lab.tables import HIGHEST, LOWEST
+
+
+def files(data):
+    """The sources' files, by name."""
+    found = [path for source in data.sources for path in Path(data.root).glob(source.url)]
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
 def read(path):

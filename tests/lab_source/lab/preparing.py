@@ -1,14 +1,13 @@
 """The first stage: numbers from files, and what is fitted on them."""
 
 from lab import added_up
-from lab.cleaning import clean, read
+from lab.cleaning import clean, files, read
 from lab.closures import add_seven
 from lab.keeping import get, note, put
 from lab.maths import squares
 from lab.shapes import Scaler
 from lab.tables import SCALE
 from storage.refs import DatasetRef, TransformsRef
-from tasks.frames.sources import locate
 from tasks.policies import step
 
 
@@ -16,8 +15,7 @@ from tasks.policies import step
 def gather(data, identity, storage):
     """All numbers of the files, cleaned."""
     note("gather")
-    files = [url for source in data.sources for _, url in locate(data, source)]
-    numbers = [number for url in files for number in read(url.removeprefix("file://"))]
+    numbers = [number for path in files(data) for number in read(path)]
     value = {"numbers": clean(numbers), "sum": added_up(numbers), "seed": data.split_seed}
     return DatasetRef(storage, put("dataset", {"value.json": value}, storage))
 
