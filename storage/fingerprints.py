@@ -5,6 +5,8 @@ inside functions, through re-exports and texts that name a module; with what the
 Comments, layout, docstrings and what is not reached do not count. A user's own modules count like ours, libraries by their public version.
 """
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +14,11 @@ from dataclasses import dataclass
 from storage.bindings import top
 from storage.installed import versions
 from storage.reaching import Code
-from storage.sources import include_current_folder, remember
+from storage.sources import include_current_folder, is_edited, remember
 from storage.summaries import digest_of
 
 PACKAGES = ("flows", "tasks", "storage", "infra")
+AFRESH = "import sys; from storage.fingerprints import reach; print(reach(*sys.argv[1:]).digest)"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,18 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     obstacles, modules = tuple(sorted(found.obstacles)), tuple(sorted(found.modules))
     digest = digest_of("\n".join(f"{name} {digest}" for name, digest in definitions.items()))  # no name holds a space
     return Reach(digest, definitions, libraries, obstacles, modules)
+
+
+def still_reached(found: Reach, *entries: str) -> bool:
+    """Whether a process that started now would reach the same: a step's programs read the files anew, this process does not.
+
+    Comments and what is not reached may have been edited meanwhile.
+    """
+    if not is_edited(found.modules):
+        return True
+    asked = [sys.executable, "-c", AFRESH, *entries]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return told.returncode == 0 and told.stdout.strip() == found.digest
 
 
 def _code(packages: frozenset[str], users: frozenset[str]) -> Code:
