@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.bindings import top
 from storage.installed import versions
@@ -50,13 +50,21 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     with _one_at_a_time:
         if users:
             include_current_folder()
-        found = _code(frozenset(packages), frozenset(users)).walk(entries)
-        remember()
-        libraries = versions(found.libraries)
+        code = _code(frozenset(packages), frozenset(users))
+        if entries not in code.reached:
+            code.reached[entries] = _reached(code, entries)
+        found, libraries = code.reached[entries]
+        return replace(found, libraries=versions(libraries))  # of this very moment
+
+
+def _reached(code: Code, entries: Sequence[str]) -> tuple[Reach, set[str]]:
+    """What these reach, but for the versions of the libraries; and their top-level modules."""
+    found = code.walk(entries)
+    remember()
     definitions = dict(sorted(found.definitions.items()))
     obstacles, modules = tuple(sorted(found.obstacles)), tuple(sorted(found.modules))
     digest = digest_of("\n".join(f"{name} {digest}" for name, digest in definitions.items()))  # no name holds a space
-    return Reach(digest, definitions, libraries, obstacles, modules)
+    return Reach(digest, definitions, {}, obstacles, modules), found.libraries
 
 
 def still_reached(found: Reach, *entries: str) -> bool:
