@@ -3,13 +3,13 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flows.aliases import existing_store
 from flows.journal import LOST, RUNNING
 from flows.wording import runs_text, show_text, why_text
-from storage.errors import ConfigError, NotFound
+from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.leases import live_runs
 from storage.objects import ObjectStore, open_store
 from storage.runs import list_runs, read_run
@@ -18,11 +18,11 @@ LAST = "last"
 
 
 def runs(arguments: argparse.Namespace) -> int:
-    """List the runs, the latest first."""
+    """List the runs, the latest first; what is said of one that cannot be read goes to standard error."""
     store = open_store(existing_store(arguments.storage))
     listed = list_runs(store)
     alive = live_runs(store)
-    read = [_settled(read_run(store, run_id), alive) for run_id in listed[: arguments.limit or len(listed)]]
+    read = [_settled(run, alive) for run in _readable(store, listed[: arguments.limit or len(listed)])]
     told = [{name: value for name, value in run.items() if name != "config"} for run in read]
     return _tell(arguments, told, runs_text(read))
 
@@ -49,6 +49,14 @@ def report(arguments: argparse.Namespace) -> int:
     add_report(journal, judgement)
     sys.stdout.write(f"{(journal.summary or {})['report']}\n")
     return 0
+
+
+def _readable(store: ObjectStore, run_ids: Iterable[str]) -> Iterator[dict[str, Any]]:
+    for run_id in run_ids:
+        try:
+            yield read_run(store, run_id)
+        except CorruptArtifact as error:
+            sys.stderr.write(f"millrace: {error}\n")
 
 
 def named_run(store: ObjectStore, name: str) -> dict[str, Any]:

@@ -91,10 +91,14 @@ class Journal:
             self.users |= files
             self.source = asdict(take_snapshot(open_store(self.storage), self.users))
 
-    def enter(self, entry: StepEntry) -> None:
-        """Remember a step; what was computed is in the store's manifest at once."""
-        self.steps[entry.name] = entry
-        if entry.state != CACHED:
+    def remember(self, *entries: StepEntry) -> None:
+        """Remember steps, for the next time that the manifest is written."""
+        self.steps |= {entry.name: entry for entry in entries}
+
+    def enter(self, *entries: StepEntry) -> None:
+        """Remember steps; what was computed is in the store's manifest at once."""
+        self.remember(*entries)
+        if any(entry.state != CACHED for entry in entries):
             self.keep(RUNNING)
 
     def keep(self, status: str, error: str = "") -> None:

@@ -15,6 +15,7 @@ from flows import stages
 from flows.journal import CACHED, Journal, StepEntry, entry
 from flows.reasons import History, why_missing
 from flows.settings import PipelineConfig
+from flows.shards import counted
 from flows.steps import CHOOSE, JUDGE, RELEASE, Step
 from storage.objects import open_store
 from storage.records import StepRecord
@@ -54,13 +55,20 @@ class Planned:
     key: str = ""
     record: StepRecord | None = None
     seconds: float | None = None
+    shards: Mapping[str, int] | None = None  # of a data step: known, missing, undecided
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for programs."""
         made_by = self.record.run_id if self.record else None
         output = self.record.output.digest if self.record else None
-        told = {"name": self.name, "state": self.state, "why": list(self.why), "depends_on": list(self.on)}
-        return {**told, "key": self.key or None, "output": output, "made_by": made_by, "seconds": self.seconds}
+        told: dict[str, Any] = {
+            "name": self.name,
+            "state": self.state,
+            "why": list(self.why),
+            "depends_on": list(self.on),
+        }
+        told |= {"key": self.key or None, "output": output, "made_by": made_by, "seconds": self.seconds}
+        return {**told, "shards": self.shards}
 
 
 @dataclass
@@ -113,10 +121,10 @@ class Plan:
             raise Undecided(step)
         return function(*values)
 
-    def journal(self) -> Journal:
+    def journal(self, run_id: str) -> Journal:
         """The journal of a run that found everything."""
-        entries = [self._entry(step) for step in self.steps]
-        found = Journal("pipeline", self.config, started=self.started, steps={entry.name: entry for entry in entries})
+        entries = {step.name: self._entry(step) for step in self.steps}
+        found = Journal("pipeline", self.config, run_id, self.started, entries)
         found.begin()
         found.use(self.libraries, self.modules)
         return found
@@ -129,12 +137,17 @@ class Plan:
         parts = step.cache.parts(parameters)
         self.libraries.update(parts.reach.libraries)
         self.modules.update(parts.reach.modules)
-        lookup = step.cache.look_up(parts, parameters)
-        if lookup.record:
-            return Planned(name, step.name, HIT, key=parts.key, record=lookup.record, seconds=lookup.record.seconds)
-        why = why_missing(open_store(self.storage), self._history, name, parts, lookup)
+        lookup, store = step.cache.look_up(parts, parameters), open_store(self.storage)
+        record, shards = (
+            lookup.record,
+            counted(step, parameters, lookup.record, store, self.config.storage.verify_share),
+        )
+        if record:
+            return Planned(name, step.name, HIT, (), (), parts.key, record, record.seconds, shards)
+        why = why_missing(store, self._history, name, parts, lookup)
         on = () if parts.reach.obstacles else self._menders(lookup.damage)
-        return Planned(name, step.name, DEPENDS if on else MISS, why, on, key=parts.key, seconds=self._expected(name))
+        expected = self._expected(name)
+        return Planned(name, step.name, DEPENDS if on else MISS, why, on, parts.key, None, expected, shards)
 
     def _menders(self, damage: tuple[str, ...]) -> tuple[str, ...]:
         """The steps before that miss, in which all of this damage was found too: what they make again may mend it."""

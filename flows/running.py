@@ -2,8 +2,8 @@
 
 import contextvars
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -13,7 +13,7 @@ from prefect.exceptions import ExternalSignal
 from prefect.logging import get_run_logger
 
 from flows.artifacts import showing_progress
-from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, STOPPED, Journal, StepEntry, entry
+from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, RUNNING, STOPPED, Journal, StepEntry, entry
 from flows.reasons import History, why_missing
 from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
@@ -47,13 +47,15 @@ class Run:
     def step(self, step: Step, label: str = "", **inputs: Any) -> Any:
         """Run one step and return its ref; raises what the step raised."""
         name = label or step.name
-        return self._enter(*self._carried_out(step, name, step.parameters(self.config, inputs, self.storage)))
+        entry, result = self._carried_out(step, name, step.parameters(self.config, inputs, self.storage))
+        self.journal.enter(entry)
+        return result()
 
     def each(self, step: Step, cases: Mapping[str, Mapping[str, Any]], parallel: int) -> dict[str, Any]:
         """Run a step once for each labelled set of inputs, `parallel` at a time; the refs by label, in order."""
         pool = ThreadPoolExecutor(parallel)
+        futures: dict[str, Future[tuple[StepEntry, Callable[[], Any]]]] = {}
         try:
-            futures = {}
             for case, inputs in cases.items():
                 parameters = step.parameters(self.config, inputs, self.storage)
                 work = partial(self._carried_out, step, f"{step.name} {case}", parameters)
@@ -65,7 +67,9 @@ class Run:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        return {case: self._enter(*how) for case, how in ended.items()}
+            self.journal.remember(*(entry for entry, _ in _results(futures.values())))
+        self.journal.enter(*(entry for entry, _ in ended.values()))  # all of them, before one that failed says so
+        return {case: result() for case, (_, result) in ended.items()}
 
     def read(self, function: Callable[..., Any], *values: Any) -> Any:
         """What `function` makes of outputs, which are there."""
@@ -96,13 +100,14 @@ class Run:
             outcome = FAILED
         return entry(name, step.name, outcome, seconds, parts.key, record, why), state.result
 
-    def _enter(self, entry: StepEntry, result: Callable[[], Any]) -> Any:
-        self.journal.enter(entry)
-        return result()
-
     def report(self, stage: str, event: dict[str, Any]) -> None:
         """Tell whoever listens, and the run's log."""
         reporter(stage, get_run_logger())(event)
+
+
+def _results(futures: Iterable[Future[Any]]) -> list[Any]:
+    """What those gave that came to their end."""
+    return [one.result() for one in futures if one.done() and not one.cancelled() and not one.exception()]
 
 
 @contextmanager
@@ -125,6 +130,7 @@ def running(
         with surrounded(run.config.storage.variables()), showing_progress(run.config.name), _kept(run.journal):
             waiting = partial(run.report, "store", {"event": "waiting for the end of a garbage collection"})
             with announced(open_store(run.storage), run.journal.run_id, waiting):
+                run.journal.keep(RUNNING)  # whoever is killed in the first step is known to have begun
                 yield run
     finally:
         _active.reset(tokens[0])

@@ -37,13 +37,21 @@ def _planned(step: Planned) -> Iterator[str]:
     head = f"{step.state:<{STATE}}{step.name:<{NAME}}"
     known = "" if step.seconds is None else duration(step.seconds)
     if step.state == HIT and step.record:
-        yield f"{head} {known:>9} saved, made by {step.record.run_id}"
+        yield f"{head} {known:>9} saved, made by {step.record.run_id}{_shards(step)}"
         return
     told = f"{known:>9} last time" if known else f"{UNMEASURED:>9}          "
     after = f"after {step.on[-1]}" + (f" and {len(step.on) - 1} more" if len(step.on) > 1 else "") if step.on else ""
-    yield f"{head} {told}  {after}".rstrip()
+    yield f"{head} {told}  {after}{_shards(step)}".rstrip()
     for reason in step.why:
         yield from _reason(reason)
+
+
+def _shards(step: Planned) -> str:
+    """`; 999 of 1,000 shards known`, for a data step of several."""
+    if not step.shards or sum(step.shards.values()) < 2:
+        return ""
+    unsure = f", {step.shards['undecided']:,} not to be told yet" if step.shards["undecided"] else ""
+    return f"; {step.shards['known']:,} of {sum(step.shards.values()):,} shards known{unsure}"
 
 
 def _outlook(plan: Plan, counts: Mapping[str, int]) -> str:

@@ -1,6 +1,5 @@
 """What time it is by a store's own clock: ages and leases are told by it, however wrong this machine's is."""
 
-import threading
 import time
 import uuid
 from contextlib import suppress
@@ -10,7 +9,6 @@ from storage.objects import ObjectStore
 
 _LEARNT_AGAIN_SECONDS = 600.0
 _learnt: dict[str, tuple[float, float]] = {}  # by URL: the store's time, and ours at that moment
-_lock = threading.Lock()
 
 
 def elapsed() -> float:
@@ -20,11 +18,12 @@ def elapsed() -> float:
 
 def store_now(store: ObjectStore) -> float:
     """Seconds since the epoch by the store's clock, at most a second or two behind it. This machine's, where nothing may be written."""
-    with _lock:
-        then, at = _learnt.get(store.url, (0.0, float("-inf")))
-        if elapsed() - at > _LEARNT_AGAIN_SECONDS:
-            then, at = _learnt[store.url] = _learn(store)
-        return then + elapsed() - at
+    then, at = _learnt.get(store.url, (0.0, float("-inf")))
+    if elapsed() - at > _LEARNT_AGAIN_SECONDS:
+        then, at = _learnt[store.url] = _learn(
+            store
+        )  # by two threads at once, perhaps: nobody waits for another's dead store
+    return then + elapsed() - at
 
 
 def _learn(store: ObjectStore) -> tuple[float, float]:

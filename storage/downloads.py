@@ -1,4 +1,5 @@
-"""Downloads: blobs of stores in a cloud, kept in the data root to be read as files. They can be had again, so old ones may go.
+"""Downloads: blobs of stores in a cloud, kept in the data root to be read as files, and whole arrays put together of blobs. They can be
+had again, so old ones may go.
 
 Who has been handed such a file may open it much later: so a process that uses downloads holds a shared lock to its end, and none goes
 while another process holds one.
@@ -16,6 +17,7 @@ from storage.measuring import forget_missing
 from storage.root import data_root
 from storage.tally import Tally
 
+_KEPT = ("blobs/*/*", "features/*/*/*")
 _entering = threading.Lock()
 _present: tuple[Path, int, int] | None = None  # the folder, this process, and its lock's descriptor
 
@@ -31,16 +33,19 @@ def downloads_folder() -> Path:
 def collect_downloads(grace_seconds: float, delete: bool) -> Tally | None:
     """What nobody has read for so long; with `delete`, it is removed. None where another process uses downloads now."""
     folder, tally = data_root() / "cache", Tally()
-    if not (folder / "blobs").is_dir():
+    if not folder.is_dir():
         return tally
     with _alone(folder) as alone:
         if not alone:
             return None
-        old = [path for path in (folder / "blobs").glob("*/*") if _rests(path, grace_seconds)]
+        old = [path for kept in _KEPT for path in folder.glob(kept) if _rests(path, grace_seconds)]
         tally.count("downloads", ((str(path.relative_to(folder.parent)), path.stat().st_size) for path in old))
         if delete:
             for path in old:
                 path.unlink(missing_ok=True)
+                with suppress(OSError):  # others are in it
+                    path.parent.rmdir()
+                    path.parent.parent.rmdir()
             forget_missing()
     return tally
 

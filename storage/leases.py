@@ -23,11 +23,12 @@ from storage.objects import Listed, ObjectStore
 
 TTL_SECONDS, BEAT_SECONDS = 30.0, 10.0
 SWEEP = "sweep"  # the lease of who collects garbage
+_END_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.1, 2.0
 
 
 class Lease:
-    """One that this process holds, kept alive by a thread until `end`."""
+    """One that this process holds. A thread of its own keeps it alive, from `start` to `end`."""
 
     def __init__(self, store: ObjectStore, name: str, number: int) -> None:
         self.name, self.number, self.lost = name, number, False
@@ -36,6 +37,7 @@ class Lease:
         self._lock, self._ended = threading.Lock(), threading.Event()
         self._beaten = elapsed()
         self._left: list[str] = []  # heartbeats to delete
+        self._thread = threading.Thread(target=self._keep, name=f"lease {name}", daemon=True)
 
     @property
     def key(self) -> str:
@@ -74,16 +76,21 @@ class Lease:
             self.lost = not self.create()
             self._clear(1)
 
-    def keep(self) -> None:
-        """Beat until it ends. A store that does not answer may be back at the next beat."""
-        while not self._ended.wait(BEAT_SECONDS) and not self.lost:
-            with suppress(MillraceError):
-                self.beat()
+    def start(self) -> None:
+        """Keep it alive from now on."""
+        self._thread.start()
 
     def end(self) -> None:
-        """Give it back. Where the store does not let us, it dies by itself."""
+        """Give it back. Where the store does not answer soon nobody waits for it: then it dies by itself."""
         self._ended.set()
-        with self._lock, suppress(MillraceError):
+        self._thread.join(_END_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS) and not self.lost:
+            with suppress(MillraceError):  # the store may be back at the next beat
+                self.beat()
+        self._ended.wait()
+        with suppress(MillraceError):
             self._clear(1 if self.lost else 0)
             self._store.remove_empty(f"leases/{self.name}")
 
@@ -105,7 +112,7 @@ def hold_lease(store: ObjectStore, name: str, waiting: Callable[[], None]) -> It
     except ConfigError:
         yield None
         return
-    threading.Thread(target=lease.keep, name=f"lease {name}", daemon=True).start()
+    lease.start()
     try:
         yield lease
     finally:

@@ -32,11 +32,16 @@ def put_run(store: ObjectStore, run_id: str, run: Mapping[str, Any]) -> None:
 def read_run(store: ObjectStore, run_id: str) -> dict[str, Any]:
     """What `put_run` stored; `NotFound`, `CorruptArtifact`."""
     try:
-        return json.loads(store.get(_key(run_id)))
+        run = json.loads(store.get(_key(run_id)))
+        if not isinstance(run, dict) or run.get("run_id") != run_id:
+            raise ValueError("found something else than this run")
+        return run
     except NotFound as error:
         raise NotFound(f"run {run_id} is not in store {store.url}; it has {len(list_runs(store))} runs") from error
     except ValueError as error:
-        raise CorruptArtifact(f"run {run_id} in store {store.url}: {error}, expected JSON; run again") from error
+        raise CorruptArtifact(
+            f"run {run_id} in store {store.url}: {error}, expected its manifest as JSON; run again"
+        ) from error
 
 
 def list_runs(store: ObjectStore) -> list[str]:

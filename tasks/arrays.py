@@ -1,18 +1,24 @@
 """Features as whole arrays: put together of the parts that each shard has, as local files."""
 
+import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from storage.downloads import downloads_folder
 from storage.manifests import Manifest, fetch_files, read_manifest
 from storage.measuring import measured
 from storage.objects import ObjectStore
-from storage.root import data_root, scratch_folder
+from storage.root import scratch_folder
+from tasks import splits as order
 from tasks.splits import SPLITS
 from tasks.stored import link
+from tasks.transforms import windows
 from tasks.transforms.windows import TOKENS, row_arrays, stream_arrays
 
 
@@ -25,10 +31,10 @@ def fetch_arrays(store: ObjectStore, features: str, splits: Iterable[str] = SPLI
     """Local files, not to be written to, by name: `{split}/x.npy` and `{split}/y.npy` of each split, rows in the order of the shards.
 
     Of a language model windows, as `tasks.transforms.windows` makes them: `train` in one stream, of the others also `rows` and `sizes`.
-    Put together of verified parts once for each data root; one that was changed since is put together again.
+    Put together of verified parts once for each data root; one that was changed since, or made by other code, is put together again.
     """
     manifest = read_manifest(store, features)
-    folder = data_root() / "cache" / "features" / features
+    folder = downloads_folder() / "features" / f"{features}-{_way()}"
     names = {split: [f"{split}/{array}.npy" for array in _arrays_of(manifest, split)] for split in splits}
     for split, wanted in names.items():
         if not all(_is_whole(folder / name) for name in wanted):
@@ -62,11 +68,19 @@ def _arrays_of(manifest: Manifest, split: str) -> tuple[str, ...]:
     return ("x", "y", "rows", "sizes") if language and split != "train" else ("x", "y")
 
 
+@cache
+def _way() -> str:
+    """What puts arrays together: another version of it may come to others."""
+    code = b"".join(Path(str(file)).read_bytes() for file in (__file__, order.__file__, windows.__file__))
+    return hashlib.sha256(code + np.__version__.encode()).hexdigest()[:16]
+
+
 def _is_whole(path: Path) -> bool:
     """Whether the array is there, and what it was when it was put together."""
-    digest = _digest_file(path)
     found = measured(path)
-    return found is not None and digest.exists() and digest.read_text() == found[1]
+    with suppress(FileNotFoundError):  # another process may be putting it there now
+        return found is not None and _digest_file(path).read_text() == found[1]
+    return False
 
 
 def _digest_file(path: Path) -> Path:

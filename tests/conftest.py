@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from commands import COMMAND, Ended, environment
+from installed import installed, wheel
 from prefect_server import prefect_server
 from real_s3 import pytest_terminal_summary, real_s3, s3_server
 
-__all__ = ["pytest_terminal_summary", "real_s3", "s3_server"]  # pytest finds them here
+__all__ = ["installed", "pytest_terminal_summary", "real_s3", "s3_server", "wheel"]  # pytest finds them here
 
 
 @pytest.fixture(scope="session")

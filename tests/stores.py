@@ -24,8 +24,17 @@ def moto_server() -> Iterator[str]:
 def any_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """A new store of each kind in turn, and an environment in which child processes reach it too."""
     monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
-    if request.param == "folder":
-        return open_store(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store")) if request.param == "folder" else _bucket(request, tmp_path, monkeypatch)
+
+
+@pytest.fixture(params=["moto", "rgw"])
+def s3_store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """A new store in a bucket of each kind of server in turn."""
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    return _bucket(request, tmp_path, monkeypatch)
+
+
+def _bucket(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     if request.param == "rgw":
         return open_store(f"s3://{request.getfixturevalue('real_s3').bucket}/x")
     for name, value in {

@@ -23,7 +23,7 @@ SHORT_LIVED = {
 }
 OUTSIDE = ("command", "flow", "scheduler", "worker", "trainer", "compressor", "parity", "service", "server")
 WHOM = ("self", "self", "flows.by_hand", "flows.cli", "interrupt")
-DRAWS = 8  # until a moment is met at which what is to be killed still lives
+DRAWS = 8  # each in a new folder, until a moment is met at which what is to be killed still lives
 SHORT_OF_TEN = {"inside": 5, "outside": 4, "interrupt": 1}
 AGAIN, TWICE = 0.1, 0.2  # shares of trials: on a store that is full, killed twice
 COLLECTED = 0.2  # and cleared up, then run once more
@@ -31,13 +31,15 @@ COLLECTED = 0.2  # and cleared up, then run once more
 
 @dataclass
 class Undisturbed:
-    """What an undisturbed run gave. `points`: those that it passed; `seconds`: it took so long."""
+    """What an undisturbed run gave. `points`: those that it passed; `seconds`: it took so long; `again`: of these what one gives that
+    finds everything done."""
 
     home: Path
     wanted: dict[str, str]
     points: list[dict[str, Any]]
     seconds: float
     left: list[str]
+    again: "Undisturbed | None" = None
 
 
 @dataclass
@@ -59,8 +61,8 @@ def undisturbed(folder: Path, rows: Path, settings: Mapping[str, str]) -> Undist
     """Run the chain once to its end. AssertionError where even that fails."""
     began = time.monotonic()
     run, ended = finished(folder, rows, settings)
-    assert ended.code == 0, ended.err
     seconds = time.monotonic() - began
+    assert ended.code == 0, ended.err
     assert run.orphans() == []
     return Undisturbed(folder, outputs(run.store, ended.json), run.passed(), seconds, left_over(run))
 
@@ -69,12 +71,17 @@ def tried(seed: int, folder: Path, rows: Path, settings: Mapping[str, str], mode
     """Trial `seed` in `folder`, which must be new; it is removed again where everything held."""
     draw, began = random.Random(seed), time.monotonic()
     trial, run = Trial(seed), Run(folder, rows, settings)
-    full = draw.random() < AGAIN
-    if full:
-        shutil.copytree(model.home, folder)
     kept: Mapping[str, bytes] = {}
-    for _ in range(2 if draw.random() < TWICE else 1):
-        kept = _killed(draw, trial, run, model, kept)
+    for _ in range(DRAWS):
+        shutil.rmtree(folder, ignore_errors=True)
+        full = model.again if draw.random() < AGAIN else None
+        if full:
+            shutil.copytree(model.home, folder)
+        kept, landed = kill_once(trial, run, drawn(draw, full or model), model, {})
+        if landed and trial.kills[-1]["code"] != 0 and draw.random() < TWICE:
+            kept, _ = kill_once(trial, run, drawn(draw, model), model, kept)
+        if landed or trial.faults:
+            break
     go_on(trial, run, model, kept, "again")
     if draw.random() < COLLECTED:
         trial.faults += collected(run)
@@ -107,20 +114,10 @@ def drawn(draw: random.Random, model: Undisturbed) -> dict[str, Any]:
         name = draw.choice(sorted({point["name"] for point in model.points}))  # rare points as often as frequent ones
         number = draw.choice([point["number"] for point in model.points if point["name"] == name])
         return {"name": name, "number": number, "whom": draw.choice(WHOM)}
-    role = draw.choice(OUTSIDE) if kind == "outside" else "command"
+    ever = OUTSIDE if model.again else ("command", "flow")  # where all is done nothing else is started
+    role = draw.choice(ever) if kind == "outside" else "command"
     delay = draw.uniform(0, SHORT_LIVED.get(role, model.seconds))
     return {"role": role, "delay": round(delay, 3), "interrupt": kind == "interrupt"}
-
-
-def _killed(
-    draw: random.Random, trial: Trial, run: Run, model: Undisturbed, before: Mapping[str, bytes]
-) -> Mapping[str, bytes]:
-    """Run and kill at a drawn moment, another one where that is never met; the records that were there after it."""
-    for _ in range(DRAWS):
-        before, landed = kill_once(trial, run, drawn(draw, model), model, before)
-        if landed:
-            break
-    return before
 
 
 def kill_once(

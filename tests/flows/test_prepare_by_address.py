@@ -71,6 +71,7 @@ def local_digest(tmp_path_factory: pytest.TempPathFactory) -> str:
         return prepared(ClusterSection(workers=1), folder)
 
 
+@pytest.mark.parametrize("elsewhere", ["tls"], indirect=True)  # without it: tests/e2e/test_the_same_everywhere.py
 def test_the_digest_is_that_of_a_local_cluster(elsewhere: ClusterSection, local_digest: str, tmp_path: Path):
     assert prepared(elsewhere, tmp_path) == local_digest
 

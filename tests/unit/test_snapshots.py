@@ -77,20 +77,10 @@ def archive_of(**members: bytes) -> bytes:
 
 
 def test_a_checkout_a_copy_of_it_and_an_installed_wheel_give_the_same_bytes(
-    store: ObjectStore, copy: Path, tmp_path: Path
+    store: ObjectStore, copy: Path, wheel: Path, installed: Path, tmp_path: Path
 ):
-    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    subprocess.run(
-        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path / "wheel", ROOT],
-        check=True,
-        capture_output=True,
-    )
-    (wheel,) = (tmp_path / "wheel").iterdir()
-    subprocess.run(
-        [*pip, "install", "--no-deps", "--target", tmp_path / "installed", wheel], check=True, capture_output=True
-    )
     here = take_snapshot(store)
-    assert taken_in(copy, store) == taken_in(tmp_path / "installed", store) == here
+    assert taken_in(copy, store) == taken_in(installed, store) == here
     names = {name for name in zipfile.ZipFile(wheel).namelist() if name.partition("/")[0] in PACKAGES}
     deployed = {name for name in names if name.startswith(("infra/containers/", "infra/kubernetes/"))}
     assert {*names - deployed, *PROJECT_FILES} == set(unpacked(store, here, tmp_path / "out"))

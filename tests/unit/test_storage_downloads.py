@@ -51,6 +51,13 @@ def test_what_nobody_read_for_long_goes_and_the_rest_stays(root: Path):
     assert (old.exists(), young.exists(), others.exists()) == (False, True, True)
 
 
+def test_whole_arrays_that_nobody_read_for_long_go_too(root: Path):
+    old, young = made(root / "cache/features/f1/train/x.npy", 2), made(root / "cache/features/f2/train/x.npy", 0.5)
+    assert collect_downloads(HOUR, delete=True)
+    assert [path.name for path in (root / "cache/features").iterdir()] == ["f2"]
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_none_goes_while_another_process_uses_them(root: Path):
     old = made(root / "cache/blobs/aa/old", 2)
     with reader() as process:

@@ -1,22 +1,17 @@
 """Garbage: what nothing names goes when it is old; what anything names, or may be about to, stays."""
 
-import json
 import os
-import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
-import zstandard
-from commands import COMMAND, environment, wait_for
-from stores import any_store, moto_server
+from garbage_stores import HOUR, RUNS, keys, make_old, one_run, planted
+from stores import any_store, moto_server, s3_store
 
 from storage import garbage
-from storage.blobs import Blob, damage_key, describe_blob, put_blob
+from storage.blobs import damage_key, describe_blob, put_blob
 from storage.clock import store_now
 from storage.engines import locate
 from storage.entries import entry_key
@@ -26,17 +21,14 @@ from storage.leases import hold_lease, running
 from storage.manifests import manifest_key, put_files, read_manifest
 from storage.marking import Retention
 from storage.objects import ObjectStore, open_store
-from storage.records import StepRecord, put_record, record_key
-from storage.refs import ModelRef
+from storage.records import record_key
 from storage.registry import open_registry
-from storage.runs import put_run
+from storage.shards import ShardResult, Shelf
 from storage.signing import open_keyring
 from storage.wholeness import damage
 
-__all__ = ["any_store", "moto_server"]
+__all__ = ["any_store", "moto_server", "s3_store"]
 
-HOUR = 3600.0
-RUNS = ("20260129-000000-00000001", "20260130-000000-00000002", "20260131-000000-00000003")
 Clock = Callable[[ObjectStore], float]
 
 
@@ -48,39 +40,6 @@ def gone_after(
     store: ObjectStore, retention: Retention | None = None, clock: Clock = in_two_hours, delete: bool = True
 ) -> Report:
     return collect(store, open_keyring(store.url), HOUR, delete, retention or Retention(), lambda: None, clock)
-
-
-def keys(store: ObjectStore, folder: str = "") -> set[str]:
-    return {key for key, _ in store.list(folder)}
-
-
-def one_run(store: ObjectStore, number: int, made: str = "") -> tuple[str, str, str]:
-    """A run of one step whose model has two blobs: the run's id, the step's key, the model's digest."""
-    run_id, key = RUNS[number], f"{number + 1}" * 64
-    parts = put_blob(store, f"parts {number} {made}".encode(), ".json")
-    digest = put_files(store, "model", {"weights.bin": f"weights {number} {made}".encode(), "same.json": b"{}"}, {})
-    put_record(store, StepRecord(key, "train", ModelRef(store.url, digest), 1.0, 2.0, run_id, parts))
-    report, source = put_blob(store, f"report {number}".encode(), ".html"), put_blob(store, b"source", ".tar.zst")
-    steps = [{"name": "train", "state": "computed", "key": key, "output": digest, "made_by": run_id}]
-    put_run(
-        store,
-        run_id,
-        {"status": "finished", "steps": steps, "report": vars(report), "source": vars(source), "config": {}},
-    )
-    return run_id, key, digest
-
-
-def planted(store: ObjectStore) -> set[str]:
-    """One object of each kind that nothing names."""
-    blob = put_blob(store, b"nobody's", ".bin")
-    digest = put_files(store, "model", {"a.bin": b"nobody's either"}, {})
-    put_record(store, StepRecord("f" * 64, "train", ModelRef(store.url, "e" * 64), 1.0, 2.0, "run"))
-    for key in ("probes/0", damage_key(Blob("d" * 64, 1))):
-        store.put(key, b"{}")
-    other = next(iter(read_manifest(store, digest).files.values()))
-    return {
-        blob.key, other.key, manifest_key(digest), record_key("f" * 64, 1), "probes/0", damage_key(Blob("d" * 64, 1)),
-    }  # fmt: skip
 
 
 def test_what_nothing_names_goes_when_it_is_old_and_the_rest_stays(any_store: ObjectStore):
@@ -150,18 +109,18 @@ def test_what_a_young_manifest_names_stays_however_old_it_is(tmp_path: Path):
 def test_results_of_shards_stay_with_the_data_set_that_they_made(any_store: ObjectStore):
     _, _, digest = one_run(any_store, 0)
     used = read_manifest(any_store, digest).files["weights.bin"]
-    scope, spare, other = (
-        f"shards/{'a' * 64}",
+    spare, other = (
         put_blob(any_store, b"of a shard that went", ".bin"),
-        put_blob(any_store, b"x", ""),
+        put_blob(any_store, b"of a run that was killed", ""),
     )
-    pack = {"1" * 64: [{b.digest[:4]: [b.digest, b.size, b.suffix] for b in (used, spare)}, {}]}
-    any_store.put(f"{scope}/pack-{'b' * 64}.json.zst", zstandard.compress(json.dumps(pack).encode()))
-    loose = {"2" * 64: [{"rows": [other.digest, other.size, other.suffix]}, {}]}
-    any_store.put(f"{scope}/{'2' * 64}.json", json.dumps(loose).encode())
-    any_store.put(f"{scope}/{'3' * 64}.json", b"\xff no record")
+    Shelf(any_store, "a" * 64).pack({"1" * 64: ShardResult({"rows": used}), "2" * 64: ShardResult({"rows": spare})})
+    [pack] = keys(any_store, "shards")
+    Shelf(any_store, "b" * 64).commit("3" * 64, ShardResult({"rows": other}))
+    any_store.put(f"shards/{'b' * 64}/{'4' * 64}.json", b"\xff no record")
+    gone_after(any_store, clock=store_now)
+    assert len(keys(any_store, "shards")) == 3
     gone_after(any_store)
-    assert keys(any_store, "shards") == {f"{scope}/pack-{'b' * 64}.json.zst"}
+    assert keys(any_store, "shards") == {pack}
     assert spare.key in keys(any_store)
     assert other.key not in keys(any_store)
 
@@ -204,18 +163,16 @@ def test_who_lost_the_lease_deletes_no_more(any_store: ObjectStore):
         assert nobodys <= keys(any_store)
 
 
-def test_an_upload_that_nobody_finishes_is_aborted_when_it_is_old(any_store: ObjectStore):
-    place = locate(any_store.url)
-    if place.folder:
-        pytest.skip("no uploads in parts in a folder")
+def test_an_upload_that_nobody_finishes_is_aborted_when_it_is_old(s3_store: ObjectStore):
+    place = locate(s3_store.url)
     client = boto3.Session().client("s3")
     wanted = {"Bucket": place.bucket, "Key": f"{place.prefix}/blobs/aa/{'a' * 64}"}
     upload = client.create_multipart_upload(**wanted)["UploadId"]
     client.upload_part(**wanted, UploadId=upload, PartNumber=1, Body=b"x" * 1000)
     foreign = client.create_multipart_upload(Bucket=place.bucket, Key="elsewhere/blobs/aa")["UploadId"]
-    assert gone_after(any_store, clock=store_now).tally.kinds == {}
-    assert gone_after(any_store, delete=False).tally.kinds == {"unfinished uploads": (1, 1000)}
-    gone_after(any_store)
+    assert gone_after(s3_store, clock=store_now).tally.kinds == {}
+    assert gone_after(s3_store, delete=False).tally.kinds == {"unfinished uploads": (1, 1000)}
+    gone_after(s3_store)
     left = client.list_multipart_uploads(Bucket=place.bucket)["Uploads"]
     assert upload not in [one["UploadId"] for one in left]
     client.abort_multipart_upload(Bucket=place.bucket, Key="elsewhere/blobs/aa", UploadId=foreign)
@@ -228,7 +185,8 @@ def test_what_a_killed_writer_left_beside_an_object_goes_when_it_is_old(tmp_path
     assert path
     for name in (f"{path}#1", f"{path}#2"):
         Path(name).write_bytes(b"half")
-    os.utime(f"{path}#1", (time.time() - 2 * HOUR,) * 2)
+    then = time.time() - 2 * HOUR
+    os.utime(f"{path}#1", (then, then))
     gone_after(store, clock=store_now)
     assert sorted(path.parent.iterdir()) == [path, Path(f"{path}#2")]
 
@@ -241,120 +199,3 @@ def test_a_dead_lease_goes_when_it_is_old(tmp_path: Path):
     gone_after(store, clock=store_now)
     assert keys(store) == {"leases/young/00000000000000000007.json"}
     assert not (tmp_path / "store" / "leases" / "old").exists()
-
-
-def make_old(store: ObjectStore, some: "list[str] | set[str]") -> None:
-    then = time.time() - 2 * HOUR
-    for key in some:
-        path = store.local_path(key)
-        assert path
-        os.utime(path, (then, then))
-
-
-# Small steps without end: each run computes two, of contents that were stored before or are new, and remembers what it committed.
-WRITER = """
-import os, random, sys, uuid
-from storage.blobs import put_blob
-from storage.leases import running
-from storage.manifests import put_files
-from storage.objects import open_store
-from storage.records import StepRecord, put_record
-from storage.refs import ModelRef
-from storage.runs import new_run_id, put_run
-store, chance = open_store(sys.argv[1]), random.Random(int(sys.argv[2]))
-contents = [b"content %d" % n for n in range(60)]
-chance.shuffle(contents)
-print("ready", flush=True)
-while not os.path.exists(sys.argv[3]):
-    run_id, steps = new_run_id(), []
-    with running(store, run_id):
-        source = put_blob(store, chance.choice(contents), ".tar.zst")
-        for name in ("prepare", "train"):
-            used = [contents.pop() if contents else b"new " + uuid.uuid4().hex.encode() for _ in range(2)]
-            key = uuid.uuid4().hex * 2
-            digest = put_files(store, "model", {f"{n}.bin": content for n, content in enumerate(used)}, {})
-            put_record(store, StepRecord(key, name, ModelRef(store.url, digest), 1.0, 2.0, run_id))
-            steps.append({"name": name, "key": key, "output": digest})
-            put_run(store, run_id, {"status": "running", "steps": steps, "source": vars(source)})
-        put_run(store, run_id, {"status": "finished", "steps": steps, "source": vars(source)})
-    contents = contents or [b"content %d" % n for n in range(60)]
-"""
-COLLECTOR = """
-import sys, time
-from storage.garbage import collect
-from storage.marking import Retention
-from storage.objects import open_store
-from storage.signing import open_keyring
-store = open_store(sys.argv[1])
-print("ready", flush=True)
-sys.stdin.readline()
-for _ in range(3):
-    collect(store, open_keyring(store.url), 3600.0, True, Retention(), lambda: None)
-"""
-
-
-def begun(code: str, *arguments: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", code, *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_beside_a_running_writer_nothing_reachable_ever_goes(tmp_path: Path, seed: int):
-    store, chance = open_store(str(tmp_path / "store")), random.Random(seed)
-    for number in range(60):  # what the writer is about to store again; nobody names it yet
-        put_blob(store, b"content %d" % number, chance.choice((".bin", ".tar.zst")))
-    _, _, digest = one_run(store, 0)
-    named = keys(store) - keys(store, "blobs")
-    nobodys = {put_blob(store, b"old %d" % number, "").key for number in range(40)}
-    make_old(store, keys(store))
-    young = {put_blob(store, b"young %d" % number, "").key for number in range(5)}
-    collector = begun(COLLECTOR, store.url)
-    writer = begun(WRITER, store.url, str(seed), str(tmp_path / "stop"))
-    time.sleep(chance.uniform(0, 0.15))
-    collector.communicate("\n", timeout=120)
-    runs = len(keys(store, "runs"))
-    wait_for(lambda: len(keys(store, "runs")) > runs, "another run")
-    (tmp_path / "stop").touch()
-    assert (collector.returncode, writer.wait(60)) == (0, 0), f"seed {seed}"
-    assert (keys(store) & nobodys, young - keys(store), named - keys(store)) == (set(), set(), set()), f"seed {seed}"
-    reachable = [json.loads(store.get(key)) for key in keys(store, "runs")]
-    lost = [wrong for run in reachable for step in run["steps"] for wrong in damage(store, step["output"], 1.0)] + [
-        run["source"] for run in reachable if store.size(Blob(**run["source"]).key) is None
-    ]
-    assert (lost, damage(store, digest, 1.0)) == ([], ()), f"seed {seed}"
-
-
-def test_the_command_shows_first_and_removes_when_told(tmp_path: Path):
-    store = open_store(str(tmp_path / "store"))
-    one_run(store, 0)
-    before = keys(store)
-    nobodys = planted(store)
-    make_old(store, keys(store))
-
-    def gc(*options: str) -> "subprocess.CompletedProcess[str]":
-        command = [*COMMAND, "gc", "--storage", store.url, *options]
-        return subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=environment(tmp_path / "root"),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    shown = gc("--grace", "1")
-    assert shown.returncode == 0, shown.stderr
-    assert "nothing was removed; --delete does it" in shown.stdout
-    assert keys(store) == before | nobodys
-    told = json.loads(gc("--grace", "1", "--json").stdout)
-    assert (told["deleted"], told["kinds"]["blobs"]["objects"], told["kept"]) == (False, 2, len(before))
-    assert gc("--grace", "0.5").returncode == 2
-    assert gc("--grace", "1", "--keep-runs", "-1").returncode == 2
-    assert gc("--grace", "1", "--delete").returncode == 0
-    assert keys(store) == before
-    assert gc("--grace", "1", "--delete", "--keep-runs", "0").returncode == 0
-    assert keys(store) == set()

@@ -10,7 +10,7 @@ import pytest
 from commands import free_port
 from fault_proxy import fault_proxy
 from lookalike_s3 import LookalikeS3, lookalike_s3
-from moto.server import ThreadedMotoServer
+from stores import moto_server
 
 from flows.cli import main
 from storage.blobs import fetch_blob, put_blob, read_blob
@@ -21,14 +21,7 @@ from storage.records import StepRecord, find_record, put_record
 from storage.refs import ModelRef
 from storage.registry import open_registry
 
-
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+__all__ = ["moto_server"]
 
 
 def _environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
@@ -42,8 +35,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 @pytest.fixture
-def store(moto: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    _environment(monkeypatch, moto)
+def store(moto_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    _environment(monkeypatch, moto_server)
     monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
     boto3.client("s3").create_bucket(Bucket="bucket")
     return open_store(f"s3://bucket/{tmp_path.name}")
@@ -119,8 +112,8 @@ def test_records_and_registry_work_as_on_disk(store: ObjectStore):
     assert champion.artifact == digest
 
 
-def test_a_missing_bucket_is_named(moto: str, monkeypatch: pytest.MonkeyPatch):
-    _environment(monkeypatch, moto)
+def test_a_missing_bucket_is_named(moto_server: str, monkeypatch: pytest.MonkeyPatch):
+    _environment(monkeypatch, moto_server)
     with pytest.raises(NotFound, match="store s3://nowhere/x: the bucket does not exist"):
         open_store("s3://nowhere/x")
 
@@ -198,9 +191,9 @@ def test_a_server_that_ignores_conditions_is_refused(lookalike: LookalikeS3):
 
 
 def test_the_check_says_of_a_server_that_ignores_conditions_that_millrace_cannot_work_there(
-    store: ObjectStore, moto: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    store: ObjectStore, moto_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    with fault_proxy(moto) as proxy:
+    with fault_proxy(moto_server) as proxy:
         proxy.forgotten = {"if-none-match"}
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         assert main(["storage", "check", f"{store.url}/y", "--large-mb", "1"]) == 1

@@ -1,0 +1,60 @@
+"""What a run's manifest tells, from the start on: also of steps side by side, one of which failed."""
+
+from pathlib import Path
+
+import pytest
+from prefect import flow
+from prefect_server import speaking_to
+
+from flows.journal import COMPUTED, FAILED, RUNNING
+from flows.running import running
+from flows.steps import Step
+from storage.errors import SchemaError
+from storage.manifests import put_files
+from storage.objects import open_store
+from storage.refs import ModelRef
+from storage.runs import list_runs, read_run
+from tasks.policies import step
+
+
+@step("halve")
+def halve(value: int, storage: str) -> ModelRef:
+    """Half of an even value."""
+    if value % 2:
+        raise SchemaError(f"value {value}: found an odd one, wanted an even one")
+    return ModelRef(storage, put_files(open_store(storage), "model", {"half.txt": b"%d" % (value // 2)}, {}))
+
+
+HALVE = Step("halve", f"{__name__}:halve", inputs=("value",))
+
+
+@flow(name="halves")
+def halves(storage: str, values: dict[str, int]) -> None:
+    with running("halves", "digits", None, {"storage.url": storage}) as run:
+        run.each(HALVE, {name: {"value": value} for name, value in values.items()}, parallel=2)
+
+
+def test_what_was_made_beside_a_failure_is_in_the_runs_manifest(
+    prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    store = open_store(str(tmp_path / "store"))
+    with speaking_to(prefect_api, tmp_path / "prefect"), pytest.raises(SchemaError, match="value 1"):
+        halves(store.url, {"odd": 1, "even": 2})
+    run = read_run(store, list_runs(store)[0])
+    states = {told["name"]: told["state"] for told in run["steps"]}
+    assert (run["status"], states) == (FAILED, {"halve odd": FAILED, "halve even": COMPUTED})
+
+
+@flow(name="looks")
+def looks(storage: str) -> list[str]:
+    with running("looks", "digits", None, {"storage.url": storage}):
+        store = open_store(storage)
+        return [read_run(store, run_id)["status"] for run_id in list_runs(store)]
+
+
+def test_a_run_is_told_of_before_its_first_step(prefect_api: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """So one that is killed in it is known to have begun."""
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    with speaking_to(prefect_api, tmp_path / "prefect"):
+        assert looks(open_store(str(tmp_path / "store")).url) == [RUNNING]
