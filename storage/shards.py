@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import zstandard
@@ -23,14 +23,16 @@ from storage.objects import ObjectStore
 _PARALLEL = 16
 _LISTINGS = 5  # another run may pack, and delete, what was just listed: then it is listed again
 _PACK, _PACKED = "pack-", ".json.zst"
+_KEPT = 8  # so many packs long a result stays that no run has wanted: those of files that were changed or removed must end some time
 
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What one shard made. `blobs`: by name; `facts`: plain JSON values."""
+    """What one shard made. `blobs`: by name; `facts`: plain JSON values. `idle`: how many packs have passed since a run wanted it."""
 
     blobs: Mapping[str, Blob] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    idle: int = field(default=0, compare=False)
 
 
 class Shelf:
@@ -84,12 +86,18 @@ class Shelf:
             for name, results in self._read.items()
         }
 
-    def pack(self, made: Mapping[str, ShardResult]) -> None:
+    def pack(self, made: Mapping[str, ShardResult], wanted: Collection[str] = ()) -> None:
         """Put all that was read and `made` into one object, and delete what went into it, and nothing else.
 
-        Of two runs that pack at once each writes a pack of its own; the next one joins them.
+        Of two runs that pack at once each writes a pack of its own; the next one joins them. What is neither made nor `wanted` in eight
+        packs one after the other is left out.
         """
-        results = {**self._union(), **made}
+        used = {*made, *wanted}
+        results = {
+            key: replace(result, idle=0 if key in used else result.idle + 1)
+            for key, result in {**self._union(), **made}.items()
+            if key in used or result.idle < _KEPT
+        }
         loose = {*self._read, *(self._record(key) for key in made)}
         if not results or (len(loose) == 1 and _is_pack(next(iter(loose)))):
             return
@@ -100,7 +108,12 @@ class Shelf:
         self._read = {name: results}
 
     def _union(self) -> dict[str, ShardResult]:
-        return {key: result for name in sorted(self._read) for key, result in self._read[name].items()}
+        union: dict[str, ShardResult] = {}
+        for name in sorted(self._read):
+            for key, result in self._read[name].items():
+                if key not in union or result.idle < union[key].idle:
+                    union[key] = result
+        return union
 
     def _record(self, key: str) -> str:
         return f"{self._folder}{check_digest(key)}.json"
@@ -124,7 +137,7 @@ def _record_content(key: str, result: ShardResult) -> bytes:
 
 def _plain(result: ShardResult) -> list[Any]:
     blobs = {name: [blob.digest, blob.size, blob.suffix] for name, blob in result.blobs.items()}
-    return [blobs, result.facts]
+    return [blobs, result.facts, result.idle]
 
 
 def _results(name: str, content: bytes) -> dict[str, ShardResult]:
@@ -137,8 +150,8 @@ def _results(name: str, content: bytes) -> dict[str, ShardResult]:
             digest, results = json.loads(content)
             results = results if digest == hashlib.sha256(canonical_json(results)).hexdigest() else {}
         return {
-            check_digest(key): ShardResult({one: Blob(*blob) for one, blob in blobs.items()}, dict(facts))
-            for key, (blobs, facts) in results.items()
+            check_digest(key): ShardResult({one: Blob(*blob) for one, blob in blobs.items()}, dict(facts), int(idle))
+            for key, (blobs, facts, idle) in results.items()
         }
     except (ValueError, TypeError, AttributeError, ConfigError, zstandard.ZstdError):
         return {}

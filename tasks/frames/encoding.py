@@ -58,7 +58,7 @@ def encode(store: ObjectStore, dataset_digest: str, transforms_digest: str, spre
 
 
 def encoding(store: ObjectStore, manifest: Manifest, transforms_digest: str) -> Work:
-    """The shards of the features of a data set."""
+    """What is done with each shard of a data set."""
     columns = columns_of(manifest)
     shared = [transforms_digest, [column.to_json() for column in columns]]
     scope = make_scope("encode", ["tasks.frames.encoding:encode_shard"], shared)

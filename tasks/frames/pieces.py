@@ -152,30 +152,46 @@ def _part(whole: Piece, mark: Mark) -> Piece:
 
 
 def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
-    for start in range(0, len(group.entries), shard_rows):
-        stop = min(start + shard_rows, len(group.entries))
-        if group.archive:
+    if group.archive:
+        for start in range(0, len(group.entries), shard_rows):
+            stop = min(start + shard_rows, len(group.entries))
             yield Piece(group.format, group.split, (group.archive,), start, stop, pattern=group.pattern)
-        else:
-            yield Piece(group.format, group.split, group.entries[start:stop], start, stop)
+        return
+    for entries, rows in _together([(entry, 1) for entry in group.entries], shard_rows):
+        yield Piece(group.format, group.split, entries, 0, rows)
 
 
 def _documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> Iterator[Piece]:
-    """Whole files together as far as their passages fit a shard; a file of more than one shard by itself, cut."""
-    whole, rows = list[Entry](), 0
+    """A file of more than one shard by itself, cut; then whole files together, as far as their passages fit a shard."""
+    whole: list[tuple[Entry, int]] = []
     for entry, (document, marks) in zip(group.entries, surveyed, strict=True):
         if len(marks) > 1:
             one = Piece(group.format, group.split, (entry,), 0, 0, document=document)
             yield from (_part(one, _mark(mark)) for mark in marks)
-            continue
-        found = _mark(marks[0]).stop if marks else 0
-        if whole and rows + found > section.shard_rows:
-            yield Piece(group.format, group.split, tuple(whole), 0, rows)
-            whole, rows = [], 0
-        whole.append(entry)
-        rows += found
-    if rows:
-        yield Piece(group.format, group.split, tuple(whole), 0, rows)
+        elif marks:
+            whole.append((entry, _mark(marks[0]).stop))
+    for entries, rows in _together(whole, section.shard_rows):
+        yield Piece(group.format, group.split, entries, 0, rows)
+
+
+def _together(files: Sequence[tuple[Entry, int]], shard_rows: int) -> Iterator[tuple[tuple[Entry, ...], int]]:
+    """Files with their rows, in order, in shards of at most so many rows (or of one file), and the rows of each.
+
+    A shard that is not the last ends, once it is half full, before the file whose name has the least hash of those it could end before:
+    a file more or less changes the shard that it is in and perhaps the next, and not all that follow.
+    """
+    marks = [hashlib.blake2b(entry.name.encode(errors="surrogatepass"), digest_size=8).digest() for entry, _ in files]
+    start = 0
+    while start < len(files):
+        rows, stop, best = files[start][1], start + 1, start + 1
+        while stop < len(files) and rows + files[stop][1] <= shard_rows:
+            rows += files[stop][1]
+            stop += 1
+            if stop < len(files) and (2 * rows <= shard_rows or marks[stop] < marks[best]):
+                best = stop
+        best = stop if stop == len(files) else best
+        yield tuple(entry for entry, _ in files[start:best]), sum(rows for _, rows in files[start:best])
+        start = best
 
 
 def _archived_documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> Iterator[Piece]:

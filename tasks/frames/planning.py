@@ -17,10 +17,8 @@ from tasks.frames.splitting import carved_shares
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
-NOT_SHARED = (
-    "sources",
-    "max_quarantined_share",
-)  # fields that decide nothing about a single shard: pieces say the rest of their source
+# Fields that decide nothing about a single shard; what a source decides, its pieces say.
+NOT_SHARED = ("sources", "max_quarantined_share")
 
 
 @dataclass(frozen=True)
@@ -69,22 +67,20 @@ def make_plan(
 
 def listings(store: ObjectStore) -> Work:
     """Listing archives."""
-    scope = make_scope("members", ["tasks.frames.sources:members_of"], None)
-    return Work("members", _list_members, scope, store.url)
+    scope = make_scope("members", ["tasks.frames.planning:list_archive"], None)
+    return Work("members", list_archive, scope, store.url)
 
 
 def surveying(section: DataSection, store: ObjectStore) -> Work:
     """Surveys of files."""
-    scope = make_scope("survey", ["tasks.frames.pieces:carry_out"], _shared(section))
-    return Work("survey", partial(_survey, section), scope, store.url)
+    scope = make_scope("survey", ["tasks.frames.planning:survey_file"], _shared(section))
+    return Work("survey", partial(survey_file, section), scope, store.url)
 
 
 def settlings(section: DataSection, store: ObjectStore) -> Work:
     """Settling what the section leaves open."""
-    scope = make_scope(
-        "settle", ["tasks.frames.settling:settle", "tasks.frames.settling:infer", *section.own_code()], _shared(section)
-    )
-    return Work("settle", partial(_settle, section), scope, store.url)
+    scope = make_scope("settle", ["tasks.frames.planning:settle_section", *section.own_code()], _shared(section))
+    return Work("settle", partial(settle_section, section), scope, store.url)
 
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
@@ -106,15 +102,18 @@ def _alone(work: Work, item: Any) -> Any:
     return complete(work, [item], here, lambda event: None)[0].facts
 
 
-def _list_members(_store: ObjectStore, listing: Listing) -> ShardResult:
+def list_archive(_store: ObjectStore, listing: Listing) -> ShardResult:
+    """Facts: `members`."""
     return ShardResult(facts={"members": members_of(listing.archive, listing.pattern)})
 
 
-def _survey(section: DataSection, _store: ObjectStore, survey: Survey) -> ShardResult:
+def survey_file(section: DataSection, _store: ObjectStore, survey: Survey) -> ShardResult:
+    """Facts: `found`."""
     return ShardResult(facts={"found": carry_out(section, survey)})
 
 
-def _settle(section: DataSection, _store: ObjectStore, wanted: Settling) -> ShardResult:
+def settle_section(section: DataSection, _store: ObjectStore, wanted: Settling) -> ShardResult:
+    """Facts: what `restored` reads."""
     settled = settle(section, wanted)
     parts = {name: getattr(settled, name).model_dump(mode="json") for name in ("image", "audio")}
     return ShardResult(facts={**parts, "schema": _schema(infer(settled, wanted))})

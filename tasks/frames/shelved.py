@@ -94,7 +94,7 @@ def complete(work: Work, items: Sequence[Item], spread: Spread, report: Report) 
         made |= {item.key: result for item, result in zip(batches[index], results, strict=True)}
         rows += _rows(results)
         report({"done": done + len(made), "total": len(wanted), "rows": rows})
-    shelf.pack(made)
+    shelf.pack(made, wanted)
     return [(made.get(key) or found[key]) for key in keys]
 
 

@@ -126,3 +126,18 @@ def test_a_record_of_which_one_byte_was_changed_is_no_record(store: ObjectStore,
     content[at] ^= 1
     store.put(name, bytes(content))
     assert Shelf(store, SCOPE).known() == {}
+
+
+def test_what_no_run_wants_any_more_is_left_out_after_some_packs(store: ObjectStore):
+    stays, goes = commit(store, 1), commit(store, 2)
+    Shelf(store, SCOPE).pack(stays | goes)
+    for number in range(3, 30):
+        shelf = Shelf(store, SCOPE)
+        shelf.known()
+        shelf.pack(commit(store, number), wanted=stays)
+        if number == 10:
+            assert goes.keys() <= Shelf(store, SCOPE).known().keys()
+    known = Shelf(store, SCOPE).known()
+    assert stays.keys() <= known.keys()
+    assert not goes.keys() & known.keys()
+    assert len(known) < 12
