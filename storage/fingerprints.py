@@ -5,17 +5,20 @@ inside functions, through re-exports and texts that name a module; with what the
 Comments, layout, docstrings and what is not reached do not count. A user's own modules count like ours, libraries by their public version.
 """
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from storage.bindings import top
 from storage.installed import versions
 from storage.reaching import Code
-from storage.sources import include_current_folder, remember
+from storage.sources import include_current_folder, is_edited, remember
 from storage.summaries import digest_of
 
 PACKAGES = ("flows", "tasks", "storage", "infra")
+AFRESH = "import sys; from storage.fingerprints import reach; print(reach(*sys.argv[1:]).digest)"
 
 
 @dataclass(frozen=True)
@@ -47,13 +50,33 @@ def reach(*entries: str, packages: Sequence[str] = PACKAGES) -> Reach:
     with _one_at_a_time:
         if users:
             include_current_folder()
-        found = _code(frozenset(packages), frozenset(users)).walk(entries)
-        remember()
-        libraries = versions(found.libraries)
+        code = _code(frozenset(packages), frozenset(users))
+        if entries not in code.reached:
+            code.reached[entries] = _reached(code, entries)
+        found, libraries = code.reached[entries]
+        return replace(found, libraries=versions(libraries))  # of this very moment
+
+
+def _reached(code: Code, entries: Sequence[str]) -> tuple[Reach, set[str]]:
+    """What these reach, but for the versions of the libraries; and their top-level modules."""
+    found = code.walk(entries)
+    remember()
     definitions = dict(sorted(found.definitions.items()))
     obstacles, modules = tuple(sorted(found.obstacles)), tuple(sorted(found.modules))
     digest = digest_of("\n".join(f"{name} {digest}" for name, digest in definitions.items()))  # no name holds a space
-    return Reach(digest, definitions, libraries, obstacles, modules)
+    return Reach(digest, definitions, {}, obstacles, modules), found.libraries
+
+
+def still_reached(found: Reach, *entries: str) -> bool:
+    """Whether a process that started now would reach the same: a step's programs read the files anew, this process does not.
+
+    Comments and what is not reached may have been edited meanwhile.
+    """
+    if not is_edited(found.modules):
+        return True
+    asked = [sys.executable, "-c", AFRESH, *entries]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    return told.returncode == 0 and told.stdout.strip() == found.digest
 
 
 def _code(packages: frozenset[str], users: frozenset[str]) -> Code:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from storage.bindings import top
 from storage.effects import Effects
@@ -29,6 +30,7 @@ class Code:
         self._packages = packages
         self._names = Names(packages, users)
         self._effects = Effects(self._names)
+        self.reached: dict[tuple[str, ...], Any] = {}  # what was made of earlier walks, by their entries
         self._edges: dict[Node, Edges] = {}
         self._digests: dict[Node, str] = {}
 

@@ -118,12 +118,8 @@ def _is_pack(key: str) -> bool:
 
 def _record_content(key: str, result: ShardResult) -> bytes:
     """The result after its own digest: a record whose bytes were changed is none."""
-    results = {key: _plain(result)}
-    return canonical_json([_digest(results), results])
-
-
-def _digest(results: Any) -> str:
-    return hashlib.sha256(canonical_json(results)).hexdigest()
+    content = canonical_json({key: _plain(result)})
+    return b'["%s",%s]' % (hashlib.sha256(content).hexdigest().encode(), content)
 
 
 def _plain(result: ShardResult) -> list[Any]:
@@ -139,7 +135,7 @@ def _results(name: str, content: bytes) -> dict[str, ShardResult]:
             results = json.loads(zstandard.ZstdDecompressor().decompress(content)) if whole else {}
         else:
             digest, results = json.loads(content)
-            results = results if digest == _digest(results) else {}
+            results = results if digest == hashlib.sha256(canonical_json(results)).hexdigest() else {}
         return {
             check_digest(key): ShardResult({one: Blob(*blob) for one, blob in blobs.items()}, dict(facts))
             for key, (blobs, facts) in results.items()

@@ -146,6 +146,19 @@ def read_summary(module: str, place: Place, is_ours: bool) -> Summary:
     return summary
 
 
+def is_edited(modules: Iterable[str]) -> bool:
+    """Whether a file of theirs holds something else now than what counts for this process."""
+    places = Places()
+    for place in filter(None, map(places.find, modules)):
+        known = _readings.get(place.path)
+        try:
+            if known and hashlib.sha256(Path(place.path).read_bytes()).hexdigest() != known.content:
+                return True
+        except OSError:
+            return True
+    return False
+
+
 def remember() -> None:
     """Keep in the data root what was worked out since the last time."""
     if _new:

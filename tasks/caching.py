@@ -17,7 +17,7 @@ import zstandard
 
 from storage.blobs import Blob, put_blob, read_blob
 from storage.errors import ConfigError
-from storage.fingerprints import Reach, reach
+from storage.fingerprints import Reach, reach, still_reached
 from storage.keys import step_key
 from storage.leases import hold_lease
 from storage.locks import hold
@@ -83,8 +83,12 @@ class StepCache:
         if asked := _asked.get():
             return asked[0]
         fields = {name: _identity(value) for name, value in inputs.items() if name not in NOT_IN_KEY}
-        own = [entry for value in inputs.values() if isinstance(value, Section) for entry in value.own_code()]
-        return Parts(self.name, fields, reach(self.function, *own))
+        return Parts(self.name, fields, reach(*self._entries(inputs)))
+
+    def _entries(self, inputs: Mapping[str, Any]) -> list[str]:
+        """Where the step's code begins: our function, and those of the user's that its sections name."""
+        sections = [value for value in inputs.values() if isinstance(value, Section)]
+        return [self.function, *(entry for section in sections for entry in section.own_code())]
 
     def look_up(self, parts: Parts, inputs: Mapping[str, Any]) -> Lookup:
         """The record that makes these inputs a hit; without one the step must run, and `damage` may say why."""
@@ -118,7 +122,7 @@ class StepCache:
                 output = function(**_in_order(inputs))
         finally:
             _in_progress.reset(token)
-        if self.parts(inputs).key != parts.key:
+        if self.parts(inputs).key != parts.key or not still_reached(parts.reach, *self._entries(inputs)):
             raise ConfigError(
                 f"step {self.name}: its code or libraries were changed while it ran; its result is not kept, run again"
             )

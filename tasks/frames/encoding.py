@@ -5,8 +5,9 @@ What reads them wants whole arrays of a split: `tasks.stored` puts them together
 
 import io
 import math
-from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,7 @@ from tasks.transforms import Transforms
 from tasks.transforms.tokens import TokenInput
 
 BATCH_NUMBERS = 1 << 24  # bounds the memory of a batch, which holds its features more than once
-TOGETHER_BYTES = (
-    1 << 20
-)  # up to this size all splits of a shard lie in one file: many small files cost more than their bytes
+TOGETHER_BYTES = 1 << 20  # up to so much all splits of a shard lie in one file: a small file costs more than its bytes
 LITTLE_ITEMS, LITTLE_WEIGHT = 8, 100_000  # beyond both of them a cluster is worth its start
 Arrays = Mapping[str, np.ndarray]
 
@@ -59,7 +58,7 @@ def encode(store: ObjectStore, dataset_digest: str, transforms_digest: str, spre
 
 
 def encoding(store: ObjectStore, manifest: Manifest, transforms_digest: str) -> Work:
-    """What is done with each shard of a data set."""
+    """The shards of the features of a data set."""
     columns = columns_of(manifest)
     shared = [transforms_digest, [column.to_json() for column in columns]]
     scope = make_scope("encode", ["tasks.frames.encoding:encode_shard"], shared)
@@ -73,14 +72,12 @@ def encode_shard(
     transforms = load_transforms(store.url, transforms_digest)
     names = [column.name for column in columns] + [DOCUMENT] * isinstance(transforms.input, TokenInput)
     rows, split = read_table(store, shard.rows, names), read_table(store, shard.overlay).column("split")
-    with scratch_folder("encode") as folder:
-        arrays = {
-            name: _arrays(transforms, columns, rows.filter(pc.equal(split, name)), folder / f"x-{name}.npy")
-            for name in SPLITS
-            if shard.splits[name]
-        }
-        blobs = _stored(store, arrays, folder)
-    return ShardResult(blobs, {"rows_in": sum(shard.splits.values())})
+    parts = {name: rows.filter(pc.equal(split, name)) for name in SPLITS if shard.splits[name]}
+    with ExitStack() as stack:
+        folder = cache(lambda: stack.enter_context(scratch_folder("encode")))
+        arrays = {name: _arrays(transforms, columns, part, folder) for name, part in parts.items()}
+        blobs = _stored(store, arrays)
+    return ShardResult(blobs, {"rows_in": rows.num_rows})
 
 
 def is_little(batches: Sequence[Sequence[StoredShard]]) -> bool:
@@ -120,25 +117,24 @@ def _file_name(name: str, index: int) -> str:
     return f"{array}/{index:05d}{split and '-' + split}.npy"
 
 
-def _stored(store: ObjectStore, arrays: Mapping[str, Arrays], folder: Path) -> dict[str, Blob]:
+def _stored(store: ObjectStore, arrays: Mapping[str, Arrays]) -> dict[str, Blob]:
     """Blobs by `x` and `y`, or by these and the split."""
     if sum(array.nbytes for named in arrays.values() for array in named.values()) <= TOGETHER_BYTES:
         names = next(iter(arrays.values()), {})
-        return {
-            name: put_blob(store, _as_bytes(np.concatenate([named[name] for named in arrays.values()])), ".npy")
-            for name in names
-        }
-    blobs = {}
-    for split, named in arrays.items():
-        for name, array in named.items():
-            path = folder / f"{name}-{split}.npy"
-            if isinstance(array, np.memmap):
-                array.flush()
-            else:
-                np.save(path, array)
-            blobs[f"{name}-{split}"] = put_blob(store, path, ".npy")
-            path.unlink()
-    return blobs
+        together = {name: np.concatenate([named[name] for named in arrays.values()]) for name in names}
+        return {name: put_blob(store, _as_bytes(array), ".npy") for name, array in together.items()}
+    return {
+        f"{name}-{split}": put_blob(store, _as_file(array), ".npy")
+        for split, named in arrays.items()
+        for name, array in named.items()
+    }
+
+
+def _as_file(array: np.ndarray) -> Path | bytes:
+    if isinstance(array, np.memmap) and array.filename:
+        array.flush()
+        return Path(array.filename)
+    return _as_bytes(array)
 
 
 def _as_bytes(array: np.ndarray) -> bytes:
@@ -147,13 +143,11 @@ def _as_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _arrays(transforms: Transforms, columns: tuple[Column, ...], table: pa.Table, path: Path) -> Arrays:
-    """Features and targets of rows; features that are large in the file `path`."""
+def _arrays(transforms: Transforms, columns: tuple[Column, ...], table: pa.Table, folder: Callable[[], Path]) -> Arrays:
+    """Features and targets of rows; features that are large lie in a file in `folder`."""
     if isinstance(transforms.input, TokenInput):
         return token_arrays(transforms.input, table)
-    shape, dtype = (table.num_rows, *transforms.input_shape), np.dtype(transforms.input_dtype)
-    large = math.prod(shape) * dtype.itemsize > TOGETHER_BYTES
-    x = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape) if large else np.empty(shape, dtype)
+    x = _room((table.num_rows, *transforms.input_shape), np.dtype(transforms.input_dtype), folder)
     y = np.empty(table.num_rows, np.int64 if transforms.task == "classification" else np.float32)
     batch = max(1, min(2000, BATCH_NUMBERS // math.prod(transforms.input_shape)))
     for start in range(0, table.num_rows, batch):
@@ -161,3 +155,10 @@ def _arrays(transforms: Transforms, columns: tuple[Column, ...], table: pa.Table
         x[start : start + batch] = transforms.features(values)
         y[start : start + batch] = transforms.targets(values[columns[-1].name])
     return {"x": x, "y": y}
+
+
+def _room(shape: tuple[int, ...], dtype: np.dtype, folder: Callable[[], Path]) -> np.ndarray:
+    if math.prod(shape) * dtype.itemsize <= TOGETHER_BYTES:
+        return np.empty(shape, dtype)
+    path = folder() / f"{len(list(folder().iterdir()))}.npy"
+    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)

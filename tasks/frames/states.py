@@ -8,6 +8,7 @@ from typing import Any
 from storage.objects import ObjectStore
 from storage.shards import Shelf
 from storage.wholeness import Sizes
+from tasks.frames.encoding import encoding
 from tasks.frames.identity import as_identity, identified
 from tasks.frames.pieces import Piece, cut, surveys
 from tasks.frames.planning import Listing, Plan, listings, processing, restored, settlings, surveying
@@ -62,12 +63,12 @@ def shard_states(
     return ShardStates(found.known, found.missing + len(unseen), 0, (*said, *found.why))
 
 
-def encode_states(dataset: str, transforms: str, store: ObjectStore, share: float) -> ShardStates:
-    """The same for stage encode: the shards of that data set, encoded with those transforms (both by digest)."""
-    from tasks.frames.encoding import encoding  # what transforms need, which other plans do not
-
+def encode_states(
+    dataset: str, transforms: str, store: ObjectStore, share: float, sizes: Sizes | None = None
+) -> ShardStates:
+    """The shards of stage encode, by the digests of its inputs. NotFound, CorruptArtifact."""
     manifest = open_dataset(store, dataset)
-    return item_states(encoding(store, manifest, transforms), stored_shards(manifest), store, share)
+    return item_states(encoding(store, manifest, transforms), stored_shards(manifest), store, share, sizes)
 
 
 def item_states(

@@ -1,7 +1,7 @@
 """What the training rows look like: gathered in each shard, merged in the shards' order, so that nobody reads all rows again.
 
 Moments and counts are exact. Of numbers with many different values there are `POINTS` of each shard, evenly spread by rank: a quantile of the whole is
-off by at most half a point's share of the rows, 1/256.
+off by a point's share of the rows at most, 1/128.
 """
 
 from collections import Counter

@@ -1,7 +1,8 @@
-"""Features, shard by shard: only what is new is encoded, and whole arrays are put together of it."""
+"""Stage encode under pinned transforms: one new shard is encoded, and the features are those of encoding all."""
 
 import io
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client
-from shard_files import (
-    FILES,
-    afresh,
-    again,
-    client,
-    content,
-    inside,
-    known,
-    prepared,
-)
+from small_files import afresh, again, content, inside, known, prepared_in
 
+from infra.clusters import open_cluster
 from storage.blobs import read_blob
 from storage.manifests import put_files, read_manifest
 from storage.objects import ObjectStore, open_store
@@ -30,10 +23,24 @@ from tasks.frames.fitting import fit_transforms
 from tasks.frames.gathering import spread as spread_over
 from tasks.frames.shelved import here
 from tasks.frames.stored_rows import columns_of, stored_shards
-from tasks.sections import DataSection, TransformsSection
+from tasks.sections import ClusterSection, DataSection, TransformsSection
 from tasks.stored import read_files
 
-__all__ = ["client", "prepared"]
+FILES = 300
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    os.environ["MILLRACE_ROOT"] = str(tmp_path_factory.mktemp("root"))
+    with open_cluster(ClusterSection(workers=2, memory_gib=1.0)) as client:
+        yield client
+    del os.environ["MILLRACE_ROOT"]
+
+
+@pytest.fixture(scope="module")
+def prepared(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSection, ObjectStore]:
+    """So many files, prepared once."""
+    return prepared_in(tmp_path_factory.mktemp("prepared"), FILES, client)
 
 
 @pytest.fixture

@@ -1,34 +1,39 @@
 """Stage prepare over many small files: what a run has done, the next one takes; and the result is that of doing all of it afresh."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import wait_for
 from distributed import Client
-from shard_files import (
-    FILES,
-    afresh,
-    again,
-    client,
-    content,
-    inside,
-    known,
-    prepared,
-    prepared_in,
-    write_files,
-)
+from small_files import afresh, again, content, inside, known, prepared_in, write_files
 
+from infra.clusters import open_cluster
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
-from tasks.sections import DataSection
+from tasks.sections import ClusterSection, DataSection
 
-__all__ = ["client", "prepared"]
+FILES = 300
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    os.environ["MILLRACE_ROOT"] = str(tmp_path_factory.mktemp("root"))
+    with open_cluster(ClusterSection(workers=2, memory_gib=1.0)) as client:
+        yield client
+    del os.environ["MILLRACE_ROOT"]
+
+
+@pytest.fixture(scope="module")
+def prepared(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSection, ObjectStore]:
+    """So many files, prepared once."""
+    return prepared_in(tmp_path_factory.mktemp("prepared"), FILES, client)
 
 
 def test_what_did_not_change_is_all_known_and_opens_no_cluster(prepared: tuple[DataSection, ObjectStore]):

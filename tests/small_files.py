@@ -1,7 +1,5 @@
-"""A folder of small files, each one shard, and what is prepared of it with a cluster and without."""
+"""Many small CSV files, each a shard, prepared with a cluster or where none may be opened."""
 
-import os
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -10,13 +8,10 @@ import pytest
 from distributed import Client
 from tables import section
 
-from infra.clusters import open_cluster
 from storage.objects import ObjectStore, open_store
 from tasks.frames.identity import identified
 from tasks.frames.prepare import prepare_dataset
-from tasks.sections import ClusterSection, DataSection
-
-FILES = 300
+from tasks.sections import DataSection
 
 
 def content(number: int, rows: int = 20, first: int = 0) -> str:
@@ -31,20 +26,6 @@ def write_files(folder: Path, count: int) -> DataSection:
     for number in range(count):
         (folder / "in" / f"{number:05d}.csv").write_text(content(number))
     return section(sources=[{"url": "*.csv"}], root=str(folder / "in"))
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    os.environ["MILLRACE_ROOT"] = str(tmp_path_factory.mktemp("root"))
-    with open_cluster(ClusterSection(workers=2, memory_gib=1.0)) as client:
-        yield client
-    del os.environ["MILLRACE_ROOT"]
-
-
-@pytest.fixture(scope="module")
-def prepared(client: Client, tmp_path_factory: pytest.TempPathFactory) -> tuple[DataSection, ObjectStore]:
-    """So many files, prepared once."""
-    return prepared_in(tmp_path_factory.mktemp("prepared"), FILES, client)
 
 
 def prepared_in(folder: Path, count: int, client: Client) -> tuple[DataSection, ObjectStore]:
