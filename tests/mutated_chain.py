@@ -24,6 +24,7 @@ from storage.records import attempts, read_record, record_key
 PACKAGES = ("flows", "tasks", "storage", "infra")
 BESIDE = ("pyproject.toml", "requirements.lock")
 SECONDS = 900
+CHANGING = ("measure", "judge", "release")
 SHARDS = ("part-0.csv", "part-1.csv", "part-2.csv", "part-3.csv")
 CONFIG: dict[str, Any] = {
     "name": "mushrooms",
@@ -33,18 +34,10 @@ CONFIG: dict[str, Any] = {
     "evaluate": {"resamples": 200, "margin": 0.3, "max_slowdown": 100},
     "cluster": {"workers": 1},
 }
-# Modules of which all counts, as they are handed on as values, or named by a text and then started.
+# Modules of which all counts: handed on as values, asked for their files, or named by a text and then started.
 WHOLE = {
-    "audio_files",
-    "delimited",
-    "image_files",
-    "jsonlines",
-    "text_files",
-    "distil",
-    "prune",
-    "quantise",
-    "truncate",
-    "tether",
+    *("audio_files", "delimited", "image_files", "jsonlines", "text_files", "distil", "prune", "quantise", "truncate"),
+    *("splits", "windows", "tether"),
 }
 TRAINED = ("train", "compress fp32", "compress small")
 # Changes of code: file, text, what it becomes, the steps whose key is another now, what the reason names.
@@ -105,14 +98,14 @@ class Chain:
         return _by_name(ended.json)
 
     def outputs(self, steps: dict[str, dict[str, Any]]) -> dict[str, str]:
-        """The digest of each step's output, as far as it is the same for every run: a measurement is not."""
+        """The digest of each step's output, as far as it is the same for every run: no measurement, nothing about a champion."""
         store, found = open_store(str(self.store)), {}
         for name, step in steps.items():
             number = attempts(store, step["key"])[-1]
             record = read_record(store, step["key"], number)
             assert record
             found[name] = record.output.digest
-        return {name: digest for name, digest in found.items() if name not in ("measure", "release")}
+        return {name: digest for name, digest in found.items() if name not in CHANGING and "champion" not in name}
 
     def file(self, path: str) -> Path:
         """A file of the copy."""
