@@ -83,7 +83,7 @@ def spy(self, args, *rest, **more):
 subprocess.Popen.__init__ = spy
 from flows.by_hand import main
 from flows.presets import digits
-code = main({"config": digits().model_dump(mode="json"), "json": True, "debug": False})
+code = main({"config": digits().model_dump(mode="json"), "json": True, "debug": False, "force": False})
 heavy = [name for name in ("torch", "dask", "distributed", "sklearn") if name in sys.modules]
 programs = [args for args in started if "tasks." in str(args) or "dask" in str(args)]
 sys.stderr.write(f"HEAVY {heavy} PROGRAMS {programs}")

@@ -31,7 +31,7 @@ with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_addres
         told = io.StringIO()
         with contextlib.redirect_stderr(told):
             config = resolve(order["preset"], order["config"], overrides).model_dump(mode="json")
-            code = main({"config": config, "json": True, "debug": False})
+            code = main({"config": config, "json": True, "debug": False, "force": False})
         print("ENDED " + json.dumps({"code": code, "told": told.getvalue()}), flush=True)
 """
 CONFIG = {
