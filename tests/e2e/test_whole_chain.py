@@ -123,7 +123,7 @@ def test_another_folder_with_its_own_storage_gives_the_same_digests_even_after_a
     assert summary["data"] == first["data"]
     assert summary["metrics"] == first["metrics"]
     assert summary["release"]["digest"] == first["release"]["digest"]
-    assert [entry["key"] for entry in summary["steps"]] == [entry["key"] for entry in first["steps"]]
+    assert _keys(summary) == _keys(first)
 
 
 def test_a_flipped_byte_is_found_by_verify_and_mended_by_the_next_run(millrace: Command, home: Path, first: dict):
@@ -188,6 +188,11 @@ def test_mistakes_are_one_message_without_a_traceback(millrace: Command, tmp_pat
         assert (ended.code, "Traceback" in ended.err) == (code, False), (arguments, ended.code, ended.err)
         assert said in ended.err
         assert len(ended.err.strip().splitlines()) <= 5
+
+
+def _keys(summary: dict) -> dict[str, str]:
+    """The steps' keys; that of `choose` takes in the latencies that were measured."""
+    return {entry["name"]: entry["key"] for entry in summary["steps"] if entry["name"] != "choose"}
 
 
 def _task_states_of_latest_pipeline(api: str) -> list[str]:

@@ -218,7 +218,8 @@ def test_a_scheduler_killed_in_mid_work_is_told_and_the_next_one_ends_what_was_b
     work = Work(CODE, store.url)
 
     def prepare(report: Callable[[dict[str, Any]], None]) -> str:
-        return prepare_dataset(csv_section(tmp_path), store, lambda: open_cluster(cluster, work=work), report)
+        data = csv_section(tmp_path)
+        return prepare_dataset(data, identified(data), store, lambda: open_cluster(cluster, work=work), report)
 
     with scheduler_with_worker(tmp_path / "first", port) as scheduler:
 
