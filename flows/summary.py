@@ -46,7 +46,8 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
 
 
 def _shown(entry: StepEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in SHOWN_OF_A_STEP}
+    shown = {name: getattr(entry, name) for name in SHOWN_OF_A_STEP}
+    return {**shown, "why": list(entry.why), "cost": dict(entry.cost)}  # as JSON has them
 
 
 def _compression(judgement: Judgement) -> dict[str, Any]:

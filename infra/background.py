@@ -7,6 +7,7 @@ inherits a mark in its environment, by which nothing is left behind when all is 
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -25,16 +26,19 @@ HIGHEST_PORT = 65535
 
 
 def start(name: str, argv: Sequence[str], env: Mapping[str, str], **facts: Any) -> None:
-    """Start `argv` in a session of its own, its output in `background/<name>.log`; `facts` are kept for `facts_of`."""
-    folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    """Start `argv` in a session of its own, its output in `background/<name>.log`; `facts` are kept for `facts_of`.
+
+    Its temporary files lie beside the log: this process's own go with this process.
+    """
+    folder, temporary = _folder(), _temporary_folder()
+    temporary.mkdir(parents=True, exist_ok=True)
     with log_of(name).open("ab") as log:
         process = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, **env, MARK: str(folder)},
+            env={**os.environ, **env, "TMPDIR": str(temporary), MARK: str(folder)},
             start_new_session=True,
         )
     known = {**facts, "pid": process.pid, "started": psutil.Process(process.pid).create_time()}
@@ -74,6 +78,7 @@ def stop_all() -> int:
         ended += len(processes)
     for file in _folder().glob("*.json"):
         file.unlink()
+    shutil.rmtree(_temporary_folder(), ignore_errors=True)
     return ended
 
 
@@ -109,6 +114,10 @@ def free_port(wanted: int, exactly: bool) -> int:
 
 def _folder() -> Path:
     return data_root() / "background"
+
+
+def _temporary_folder() -> Path:
+    return _folder() / "tmp"
 
 
 def _process(name: str) -> psutil.Process | None:

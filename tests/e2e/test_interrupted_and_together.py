@@ -26,7 +26,7 @@ def interrupted(home: Path) -> tuple[int, str]:
     """How a run with Prefect's temporary server ended that got Ctrl-C in mid-training, as a terminal sends it: to the whole group."""
     command = _started(home, {}, *LONG)
     wait_for(
-        lambda: list((home / ".millrace" / "work").glob("unfinished/train-*/checkpoints/*")),
+        lambda: list((home / ".millrace" / "work").glob("unfinished/train-*/checkpoints/step-*")),
         "the first checkpoint",
         seconds=180,
     )

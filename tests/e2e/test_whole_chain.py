@@ -41,7 +41,7 @@ def killed(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         text=True,
     )
     work = folder / ".millrace" / "work"
-    wait_for(lambda: list(work.glob("unfinished/train-*/checkpoints/*")), "the first checkpoint", seconds=180)
+    wait_for(lambda: list(work.glob("unfinished/train-*/checkpoints/step-*")), "the first checkpoint", seconds=180)
     os.kill(wait_for(lambda: _child_running(command.pid, "tasks.nn.trainer"), "the trainer"), signal.SIGKILL)
     out, err = command.communicate(timeout=300)
     assert command.returncode == 0, err

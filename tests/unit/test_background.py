@@ -22,6 +22,15 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True).pid, flush=True)
 time.sleep(600)
 """
+WAITING = """
+import pathlib, sys, tempfile, time
+home = pathlib.Path(sys.argv[1])
+while not (home / "go").exists():
+    time.sleep(0.05)
+(home / "partial").write_text(tempfile.mkdtemp())
+(home / "partial").rename(home / "folder")
+time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +54,21 @@ def test_a_program_goes_on_after_the_command_that_started_it_and_is_found_again(
     assert background.facts_of("one")["port"] == 4200
     background.stop_all()
     assert (background.is_running("one"), background.facts_of("one")) == (False, {})
+
+
+def test_a_program_keeps_a_place_for_temporary_files_when_the_command_that_started_it_has_ended(root: Path):
+    waiting = [sys.executable, "-c", WAITING, str(root)]
+    starter = (
+        "from storage.root import keep_inside; from infra import background; keep_inside();"
+        f" background.start('one', {waiting!r}, {{}})"
+    )
+    subprocess.run([sys.executable, "-c", starter], check=True, timeout=60)
+    (root / "go").touch()
+    wait_for((root / "folder").exists, "the program's folder")
+    folder = Path((root / "folder").read_text())
+    assert root in folder.parents
+    background.stop_all()
+    assert not folder.exists()
 
 
 def test_a_number_that_was_given_to_another_process_is_not_taken_for_the_program(root: Path):
