@@ -7,13 +7,11 @@ import json
 import os
 import sys
 import traceback
-import urllib.error
-import urllib.request
 from typing import Any
 
 from flows.at_home import CONSOLE, is_quiet
 from flows.ending import show_summary, verdict_code
-from flows.local_prefect import api_url
+from flows.local_prefect import use_server
 from flows.settings import PipelineConfig
 from flows.steps import STEPS
 from storage.errors import ConfigError, MillraceError
@@ -25,15 +23,13 @@ from storage.surroundings import surrounded
 from tasks.sections import StorageSection
 
 FAILED, MISUSE = 1, 2
-SERVER_SECONDS = 10.0
 
 
 def main(order: dict[str, Any]) -> int:
     """Run the configured pipeline; the exit code by its verdict, or by how it failed."""
     try:
         prepare_environment(debug=order["debug"])
-        if api := api_url():
-            os.environ.setdefault("PREFECT_API_URL", api)  # the run is then seen in the UI, and starts at once
+        use_server()
         with surrounded(StorageSection.model_validate(order["config"]["storage"]).variables()):
             _look_ahead(order["config"])
             summary = _run(order["config"], order["force"])
@@ -64,26 +60,10 @@ def prepare_environment(*, debug: bool) -> None:
 
 def _look_ahead(config: dict[str, Any]) -> None:
     """Say what is wrong with the store or the model's log before anything starts; read the code that is about to run."""
-    _check_server(os.environ.get("PREFECT_API_URL", ""))
     storage = open_store(config["storage"]["url"] or default_storage()).url
     open_registry(storage).entries(config["name"])
     for step in STEPS:
         reach(step.function)
-
-
-def _check_server(url: str) -> None:
-    """ConfigError where a Prefect server is named that does not answer; empty: Prefect starts one of its own."""
-    if not url:
-        return
-    try:
-        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is Prefect's to find out
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}); start it (millrace up), or unset "
-            "PREFECT_API_URL to run without one"
-        ) from error
 
 
 def _run(config: dict[str, Any], force: bool) -> dict[str, Any]:

@@ -42,12 +42,10 @@ def why(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Draw the report of a run afresh, from what it stored."""
-    from flows.reporting import add_report, recalled
+    from flows.reporting import drawn_report
 
     url = existing_store(arguments.storage)
-    journal, judgement = recalled(url, named_run(open_store(url), arguments.run))
-    add_report(journal, judgement)
-    sys.stdout.write(f"{(journal.summary or {})['report']}\n")
+    sys.stdout.write(f"{drawn_report(url, named_run(open_store(url), arguments.run))}\n")
     return 0
 
 

@@ -1,6 +1,6 @@
 """`millrace run` and `plan`: check the configuration, or guess one from a file; then look what is there, and run what is not.
 
-A run that finds everything ends here. Another is a program of its own on this terminal.
+A run that finds everything ends here. Any other is a program of its own on this terminal.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from storage.errors import ConfigError
 SERVER, WORKER = "server", "worker"
 PORT, POOL = 4200, "process"
 START_SECONDS = 180.0
+CHECK_SECONDS = 10.0
 SETTINGS = {
     # kept on disk: in memory, as Prefect has it by default, a server that is started again would never free the places of killed runs
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
@@ -27,6 +29,16 @@ def api_url() -> str:
     port = background.facts_of(SERVER).get("port")
     url = f"http://127.0.0.1:{port}/api"
     return url if port and background.is_running(SERVER) and _answers(url) else ""
+
+
+def use_server() -> bool:
+    """Have this process and its children speak to the server that PREFECT_API_URL names, or to this data root's where that runs: a run
+    is then seen in the UI, and starts at once. Whether there is one; ConfigError where the named one does not answer.
+    """
+    if url := os.environ.get("PREFECT_API_URL") or api_url():
+        os.environ["PREFECT_API_URL"] = url
+        _check(url)
+    return bool(url)
 
 
 def start_server(port: int | None) -> str:
@@ -51,6 +63,18 @@ def start_worker(api: str, is_online: Callable[[], bool]) -> None:
         argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--name", "millrace"]
         background.start(WORKER, argv, {**SETTINGS, "PREFECT_API_URL": api, "MILLRACE_HOME": os.getcwd()})
     background.await_answer(WORKER, is_online, START_SECONDS)
+
+
+def _check(url: str) -> None:
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=CHECK_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in is Prefect's to find out
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}); start it (millrace up), or unset "
+            "PREFECT_API_URL to run without one"
+        ) from error
 
 
 def _answers(url: str) -> bool:

@@ -12,11 +12,12 @@ from functools import cached_property
 from typing import Any
 
 from flows import stages
-from flows.journal import CACHED, Journal, StepEntry, entry
+from flows.journal import CACHED, Journal, entry
 from flows.reasons import History, why_missing
 from flows.settings import PipelineConfig
 from flows.shards import counted
 from flows.steps import CHOOSE, JUDGE, RELEASE, Step
+from flows.summary import summarise
 from storage.objects import open_store
 from storage.records import StepRecord
 from storage.refs import Ref
@@ -74,9 +75,10 @@ class Planned:
 @dataclass
 class Plan:
     """What a run with this configuration would do. `judgement`: what it would come to, where all of it is known; `libraries`, `modules`:
-    what the steps reach."""
+    what the steps reach. `only_hits`: nothing is wanted of a plan in which a step is none, so it ends at the first."""
 
     config: PipelineConfig
+    only_hits: bool = False
     started: float = field(default_factory=time.time)
     steps: list[Planned] = field(default_factory=list)
     judgement: Judgement | None = None
@@ -121,16 +123,14 @@ class Plan:
             raise Undecided(step)
         return function(*values)
 
-    def journal(self, run_id: str) -> Journal:
-        """The journal of a run that found everything."""
-        entries = {step.name: self._entry(step) for step in self.steps}
-        found = Journal("pipeline", self.config, run_id, self.started, entries)
-        found.begin()
-        found.use(self.libraries, self.modules)
-        return found
-
-    def _entry(self, step: Planned) -> StepEntry:
-        return entry(step.name, step.step, CACHED, 0.0, step.key, step.record)
+    def conclude(self, journal: Journal) -> Judgement:
+        """End the journal of a run that found everything, as this plan says it does: its steps and its summary."""
+        assert self.judgement
+        entries = [entry(step.name, step.step, CACHED, 0.0, step.key, step.record) for step in self.steps]
+        journal.use(self.libraries, self.modules)
+        journal.remember(*entries)
+        journal.summary = summarise(journal, self.judgement)
+        return self.judgement
 
     def _looked_up(self, step: Step, name: str, inputs: Mapping[str, Any]) -> Planned:
         parameters = step.parameters(self.config, inputs, self.storage)
@@ -138,6 +138,8 @@ class Plan:
         self.libraries.update(parts.reach.libraries)
         self.modules.update(parts.reach.modules)
         lookup, store = step.cache.look_up(parts, parameters), open_store(self.storage)
+        if self.only_hits and not lookup.record:
+            raise Undecided(name)
         record, shards = (
             lookup.record,
             counted(step, parameters, lookup.record, store, self.config.storage.verify_share),
@@ -176,7 +178,17 @@ class Plan:
 
 def plan(config: PipelineConfig) -> Plan:
     """Look at every step of the pipeline. Raises what a run would raise before its first step."""
-    looking, token = Plan(config), trust.set(Trust(config.storage.verify_share))
+    return _looked(Plan(config))
+
+
+def find_all(config: PipelineConfig) -> Plan | None:
+    """The plan of a run that computes nothing; None, as soon as a step shows that it is not one."""
+    planned = _looked(Plan(config, only_hits=True))
+    return planned if planned.is_hit else None
+
+
+def _looked(looking: Plan) -> Plan:
+    token = trust.set(Trust(looking.config.storage.verify_share))
     try:
         prepared = stages.prepare(looking)
         model = stages.train(looking, prepared)

@@ -39,6 +39,13 @@ def record_run(journal: Journal, judgement: Judgement, show: Callable[[View, Fig
     return dict(journal.summary)
 
 
+def drawn_report(storage: str, run: Mapping[str, Any]) -> str:
+    """Draw the report of a run afresh, by its manifest; its path. NotFound where it did not come to a verdict."""
+    journal, judgement = recalled(storage, run)
+    add_report(journal, judgement)
+    return (journal.summary or {})["report"]
+
+
 def add_report(journal: Journal, judgement: Judgement) -> tuple[View, Figures]:
     """Draw the report of a run whose summary is written, into the store, the data root and the journal; its view and figures."""
     path = report_path(journal.run_id)

@@ -13,7 +13,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from storage.errors import ConfigError
+from storage.objects import open_store
 from storage.refs import ArtifactRef
+from storage.runs import read_run
 from storage.surroundings import surrounded
 from tasks.scoring.decisions import Verdict
 from tasks.transforms.items import ItemError
@@ -91,8 +93,8 @@ class Result:
 
     @property
     def report(self) -> Report:
-        """The report's path."""
-        return Report(self.summary["report"])
+        """The report's path; that of a run that computed nothing is drawn when it is asked for."""
+        return Report(self.summary["report"] or self._drawn())
 
     def to_json(self) -> str:
         """The summary as one JSON object."""
@@ -105,10 +107,17 @@ class Result:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {entry['value']:.4g}" for name, entry in self.metrics.items())
-        return f"{self.summary['pipeline']}: {self.verdict.decision} ({values}); report {self.report}"
+        return f"{self.summary['pipeline']}: {self.verdict.decision} ({values}); run {self.summary['run_id']}"
 
     def _repr_html_(self) -> str:
         return self.report._repr_html_()
+
+    def _drawn(self) -> str:
+        from flows.reporting import drawn_report  # and Matplotlib, which a run that only reads its summary never needs
+
+        with surrounded(self.model.settings):
+            storage = self.model.artifact.uri
+            return drawn_report(storage, read_run(open_store(storage), self.summary["run_id"]))
 
 
 def as_items(rows: Any, columns: Sequence[str]) -> list[Any]:

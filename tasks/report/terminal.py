@@ -52,8 +52,7 @@ def summary_text(summary: Mapping[str, Any], extra: Mapping[str, Any] | None = N
         lines += build(summary)
     lines += ["", *_verdict(summary), ""]
     lines += _calling(summary, (extra or {}).get("serve"))
-    if summary.get("report"):
-        lines.append(_line("Report", summary["report"]))
+    lines.append(_line("Report", summary.get("report") or f"millrace report {summary['run_id']}"))
     return "\n".join(lines).rstrip()
 
 

@@ -12,7 +12,14 @@ import psutil
 import pytest
 from commands import COMMAND, Ended, environment, free_port, wait_for
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+)
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Cancelling
@@ -104,6 +111,18 @@ def test_a_rejected_run_is_named_so_and_shows_the_trainers_lines_its_summary_and
     assert (artifacts["breast-cancer-train"].type, artifacts["breast-cancer-train"].data) == ("progress", 100)
     assert artifacts["breast-cancer-summary"].type == "table"
     assert "](data:image/svg+xml;base64," in str(artifacts["breast-cancer-report"].data)
+
+
+def test_the_same_run_again_starts_no_stage_and_shows_its_steps_as_cached(home: Path, client: SyncPrefectClient):
+    run = started(client, TINY)
+    state = wait_for(lambda: ended_state(client, run), "the run's end", seconds=300)
+    assert state.name == "Rejected", state.message
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    tasks = client.read_task_runs(flow_run_filter=of_run)
+    assert {"prepare", "train", "compress int8", "judge"} <= {task.name for task in tasks}
+    assert {task.state_name for task in tasks} == {"Cached"}
+    written = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    assert [artifact.key for artifact in client.read_artifacts(artifact_filter=written)] == ["breast-cancer-summary"]
 
 
 def test_cancelling_in_mid_training_stops_all_that_works_for_the_run(home: Path, client: SyncPrefectClient):
