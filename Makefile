@@ -24,7 +24,7 @@ run: install ## the whole chain on the default preset (PRESET=digits)
 
 test: install ## all tests; the first time it tries for two minutes to fetch a real S3 server (60 MB, Debian)
 	@$(BIN)/python -m infra.s3_server fetch --seconds 120 || true
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: install ## kill the whole chain at 100 drawn moments; goes on where it stopped (SOAK_TRIALS=100 SOAK_SEED=0 SOAK_LOG=soak.jsonl)
 	@$(BIN)/python tests/soak/soak.py

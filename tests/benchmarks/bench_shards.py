@@ -1,8 +1,9 @@
 """`python tests/benchmarks/bench_shards.py`: what many small shards cost, and what one more costs.
 
 CSV files of 20 rows, one a shard: prepared, fitted and encoded on a local Dask cluster, then with nothing changed, then with one file added
-under the transforms of the first run. One JSON line for each number of shards: seconds of each step and of looking beforehand (a plan's
-part), and the greatest memory of the process. `--s3 s3://bucket/prefix` for sources and store (credentials and endpoint from the environment);
+under the transforms of the first run. One JSON line for each number of shards: seconds of each step and of looking at every shard (what a plan
+does where the step itself is no hit), and the greatest memory of the process; the same of `millrace plan` where nothing has changed since
+stage prepare was run. `--s3 s3://bucket/prefix` for sources and store (credentials and endpoint from the environment);
 `--shards 100 1000` for other numbers.
 """
 
@@ -17,11 +18,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
 ROWS = 20
 PHASES = ("first", "unchanged", "one_added")
+PLANS = 3
+PREPARE = """
+import sys
+from flows.prepare_data import prepare_data
+from flows.settings import load_config
+prepare_data(config=load_config(sys.argv[1]))
+"""
 
 
 def main() -> None:
@@ -44,18 +53,46 @@ def measure(count: int, place: str, folder: Path) -> dict[str, Any]:
     """All phases for so many shards, each in a process of its own."""
     write_files(place, range(count))
     measured: dict[str, Any] = {"shards": count, "store": "s3" if "://" in place else "local"}
+    environment = {**os.environ, "MILLRACE_ROOT": str(folder / "root")}
     transforms = "-"
     for name in PHASES:
         if name == "one_added":
+            measured["plan"] = planned(count, place, folder, environment)
             write_files(place, range(count, count + 1))
         command = [sys.executable, __file__, "--phase", name, place, transforms]
-        environment = {**os.environ, "MILLRACE_ROOT": str(folder / "root")}
         told = json.loads(
             subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         )
         transforms = told.pop("transforms")
         measured[name] = told
     return measured
+
+
+def planned(count: int, place: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Whole processes of `millrace plan` after stage prepare: seconds, the median of three, and the greatest memory."""
+    config = folder / "shards.yaml"
+    data = {"sources": [{"url": "*.csv"}], "root": f"{place}/in", "kind": "table"}
+    sections = {"data": data, "train": {"family": "mlp"}, "storage": {"url": f"{place}/store"}}
+    config.write_text(json.dumps({"name": "shards", **sections}))
+    prepare = [sys.executable, "-c", PREPARE, str(config)]
+    subprocess.run(prepare, env=environment, check=True, stderr=subprocess.PIPE)
+    seconds, memory = [], 0
+    for _ in range(PLANS):
+        started, told = time.perf_counter(), folder / "plan.json"
+        with told.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "flows.cli", "plan", "--config", str(config), "--json"],
+                env=environment,
+                stdout=file,
+            )
+            _, status, used = os.wait4(process.pid, 0)
+        seconds.append(time.perf_counter() - started)
+        memory = max(memory, used.ru_maxrss * 1024)
+        steps = {step["name"]: step for step in json.loads(told.read_text())["steps"]}
+        assert status == 0
+        assert [steps[name]["state"] for name in ("prepare", "fit", "encode")] == ["HIT"] * 3
+        assert steps["prepare"]["shards"]["known"] == steps["encode"]["shards"]["known"] == count
+    return {"plan_seconds": round(median(seconds), 2), "peak_memory_bytes": memory}
 
 
 def write_files(place: str, numbers: range) -> None:

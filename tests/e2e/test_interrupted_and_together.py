@@ -12,7 +12,9 @@ import pytest
 from commands import COMMAND, Ended, environment, wait_for
 
 Command = Callable[..., Ended]
-LONG = ("run", "breast_cancer", "--json", "--set", "train.epochs=150", "--set", "train.checkpoint_every_steps=20")
+ONLY_INT8 = ("--set", "compress.recipes=[{name: int8, passes: [{kind: quantise}]}]")
+CHAIN = ("run", "breast_cancer", "--json", *ONLY_INT8)
+LONG = (*CHAIN, "--set", "train.epochs=150", "--set", "train.checkpoint_every_steps=20")
 FEW_COLUMNS = "data.features=[worst radius, worst texture, worst smoothness, worst concave points]"
 
 
@@ -70,7 +72,7 @@ def test_two_runs_at_the_same_time_do_each_step_once_and_agree(home: Path, toget
 def test_a_champion_that_wants_other_columns_holds_the_candidate(
     millrace: Command, home: Path, together: list[tuple[dict, str]]
 ):
-    ended = millrace("run", "breast_cancer", "--json", "--set", FEW_COLUMNS, home=home)
+    ended = millrace(*CHAIN, "--set", FEW_COLUMNS, home=home)
     assert ended.code == 3, ended.err
     assert ended.json["verdict"]["decision"] == "hold"
     assert any("cannot be compared with the champion" in reason for reason in ended.json["verdict"]["reasons"])

@@ -170,9 +170,14 @@ def test_twenty_test_rows_hold_and_say_how_many_more_would_do(millrace: Command,
     write(tmp_path / "test.csv", rows(20, seed=5))
     (tmp_path / "mushrooms.yaml").write_text(CONFIG)
     twenty = ("--set", "data.sources=[{url: train.csv, split: train}, {url: test.csv, split: test}]")
-    ended = millrace(
-        "run", "--config", "mushrooms.yaml", *twenty, "--set", "evaluate.margin=0.1", "--json", home=tmp_path
+    more = (
+        *twenty,
+        "--set",
+        "evaluate.margin=0.1",
+        "--set",
+        "compress.recipes=[{name: half, passes: [{kind: truncate}]}]",
     )
+    ended = millrace("run", "--config", "mushrooms.yaml", *more, "--json", home=tmp_path)
     assert ended.code == 3, ended.err
     assert ended.json["verdict"]["decision"] == "hold"
     found = re.search(r"(\d[\d,]*) more test examples would do \(20 now\)", ended.json["verdict"]["reasons"][0])

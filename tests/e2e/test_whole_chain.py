@@ -14,6 +14,7 @@ import pytest
 from commands import COMMAND, Ended, environment, wait_for
 
 Command = Callable[..., Ended]
+ONLY_INT8 = ("--set", "compress.recipes=[{name: int8, passes: [{kind: quantise}]}]")
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +145,7 @@ def test_a_flipped_byte_is_found_by_verify_and_mended_by_the_next_run(millrace: 
 
 def test_a_poisoned_candidate_is_rejected_and_the_champion_still_answers(millrace: Command, home: Path, first: dict):
     random_weights = ("--set", "train.learning_rate=0", "--set", "train.epochs=1")
-    only_int8 = ("--set", "compress.recipes=[{name: int8, passes: [{kind: quantise}]}]")
-    ended = millrace("run", "digits", "--json", *random_weights, *only_int8, home=home)
+    ended = millrace("run", "digits", "--json", *random_weights, *ONLY_INT8, home=home)
     assert ended.code == 3, ended.err
     assert ended.json["verdict"]["decision"] == "reject"
     assert ended.json["release"]["version"] is None
@@ -159,7 +159,7 @@ def test_a_poisoned_candidate_is_rejected_and_the_champion_still_answers(millrac
 
 
 def test_a_rolled_back_model_does_not_come_back_by_itself(millrace: Command, first: dict, home: Path):
-    other = ("run", "digits", "--json", "--set", "train.seed=1")
+    other = ("run", "digits", "--json", "--set", "train.seed=1", *ONLY_INT8)
     second = millrace(*other, home=home)
     assert second.code == 0, second.err
     assert second.json["release"]["version"] == 2

@@ -23,6 +23,7 @@ CONFIG = {
         "family": "sklearn",
         "sklearn": {"estimator": "hist_gradient_boosting", "iterations": 5, "max_leaves": 4},
     },
+    "compress": {"recipes": [{"name": "half", "passes": [{"kind": "truncate"}]}]},
     "evaluate": {"resamples": 200, "margin": 0.3},
     "cluster": {"workers": 1},
 }
