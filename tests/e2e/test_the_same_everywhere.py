@@ -16,7 +16,8 @@ from killed import POINTS, write_rows
 from odd_workers import odd
 from real_s3 import RealS3
 
-from storage.objects import open_store
+from storage.manifests import read_manifest
+from storage.objects import ObjectStore, open_store
 from storage.runs import read_run
 
 MEASURED = "measure"  # what it finds differs from time to time, and so does the key of the one that takes it in:
@@ -151,3 +152,20 @@ def test_in_a_bucket_in_a_storm_of_faults_they_are_too_and_the_model_answers(
         asked = millrace("predict", "mushrooms", "--input", "items.json", "--config", "run.yaml", home=tmp_path, **keys)
         assert asked.code == 0, asked.err
         assert asked.json["prediction"] == "yes"
+        proxy.storm = None
+        read_by_the_chain, read_by_the_summary = "choose", f"score {summary['compression']['recipe']}"
+        for step in (read_by_the_chain, read_by_the_summary):
+            _flip(real_s3, open_store(storage["url"]), summary["run_id"], step)
+            again = millrace("run", "--config", "run.yaml", "--json", home=tmp_path, **keys)
+            assert again.code == 0, again.err
+            assert [one["name"] for one in again.json["steps"] if one["state"] == "computed"] == [step]
+            assert made(place, again.json).items() <= here.items()
+
+
+def _flip(real_s3: RealS3, store: ObjectStore, run_id: str, step: str) -> None:
+    """Flip a bit of each file that this step made, in the bucket."""
+    output = next(one["output"] for one in read_run(store, run_id)["steps"] if one["name"] == step)
+    for blob in read_manifest(store, output).files.values():
+        place = {"Bucket": real_s3.bucket, "Key": f"x/{blob.key}"}
+        content = real_s3.client().get_object(**place)["Body"].read()
+        real_s3.client().put_object(**place, Body=bytes([content[0] ^ 1]) + content[1:])
