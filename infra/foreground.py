@@ -15,7 +15,7 @@ from typing import IO
 
 from infra import tether, warden
 
-GRACE_SECONDS = 8.0
+GRACE_SECONDS, TURN_SECONDS = 8.0, 0.5
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
@@ -34,8 +34,8 @@ def run_in_foreground(
     watch = _watch(process.pid)
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        process.communicate(given)
-        return process.returncode
+        _hand_over(process, given)
+        return _awaited(process)
     except KeyboardInterrupt:
         _stop(process)
         return INTERRUPTED
@@ -43,13 +43,32 @@ def run_in_foreground(
         for number, handler in before.items():
             signal.signal(number, handler)
         _kill_session(process)
-        watch.communicate(b".")
+        _hand_over(watch, b".")
+        _awaited(watch)
 
 
 def _watch(group: int) -> subprocess.Popen[bytes]:
     """A warden over the process group, in a session of its own."""
     argv = [sys.executable, "-I", "-S", warden.__file__, str(group)]
     return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def _hand_over(process: subprocess.Popen[bytes], given: bytes) -> None:
+    """Write to its standard input, and close that; what has ended already hears nothing."""
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(given)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+
+
+def _awaited(process: subprocess.Popen[bytes]) -> int:
+    """The exit code, waited for in short turns: a signal that the system hands to another thread of this process (obstore's have no
+    Python in them) does not wake a wait without end in this one, which alone can act on it.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(TURN_SECONDS)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -68,4 +87,4 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     """End what is left of the program's process group, and reap it."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    _awaited(process)
