@@ -15,6 +15,7 @@ from infra.foreground import INTERRUPTED
 from infra.machine import processor
 from storage.blobs import Blob
 from storage.errors import ConfigError, NotFound, ProcessFailed, SchemaError
+from storage.manifests import copy_files
 from storage.objects import ObjectStore, open_store
 from storage.runs import list_runs, read_run
 from storage.snapshots import unpack_snapshot
@@ -163,10 +164,12 @@ def make_environment(recorded: Recorded, fresh: Fresh) -> Fresh:
 
 def reproduce(recorded: Recorded, fresh: Fresh, notes: tuple[str, ...]) -> Reproduction:
     """Run the chain again in `fresh` and compare. `notes`: what is known to differ, for the case that the outputs do."""
-    code = fresh.run(_config(recorded.run["config"]), recorded.told)
+    store, pinned = open_store(str(fresh.root / "store")), _pinned(recorded)
+    if pinned:
+        copy_files(recorded.store, pinned, store)
+    code = fresh.run(_config(recorded.run["config"], pinned), recorded.told)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
-    store = open_store(str(fresh.root / "store"))
     runs = list_runs(store)
     if not runs:
         raise ProcessFailed(
@@ -197,10 +200,17 @@ def _why(
         yield "code, settings, inputs, libraries and processor are the same: the step gives another output each time"
 
 
-def _config(config: Mapping[str, Any]) -> dict[str, Any]:
+def _pinned(recorded: Recorded) -> str:
+    """The digest of the transforms that were pinned, whoever's they were; empty where the run fitted its own."""
+    parts = parts_of(recorded.store, recorded.key("fit")) if "fit" in recorded.compared else None
+    return (parts or {}).get("fields", {}).get("pinned", "")
+
+
+def _config(config: Mapping[str, Any], pinned: str) -> dict[str, Any]:
     """The same work on this machine, into the store of the fresh data root, without asking anybody."""
     release = {**config["release"], "approval": {}}
-    return {**config, "storage": {}, "cluster": {}, "release": release}
+    transforms = {**config["transforms"], "pin": pinned}
+    return {**config, "storage": {}, "cluster": {}, "release": release, "transforms": transforms}
 
 
 def _files(identity: Mapping[str, Any]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from storage.surroundings import surrounded
 from tasks.caching import Trust, asked, made, trust
 from tasks.progress import reporter, set_run
 
+GC_WAITED_FOR = "waiting for the end of a garbage collection"
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
 
 
@@ -127,10 +128,9 @@ def running(
     set_run(run.journal.run_id, get_run_logger())
     tokens = _active.set(run), trust.set(Trust(run.config.storage.verify_share, force))
     try:
-        with surrounded(run.config.storage.variables()), showing_progress(run.config.name), _kept(run.journal):
-            waiting = partial(run.report, "store", {"event": "waiting for the end of a garbage collection"})
-            with announced(open_store(run.storage), run.journal.run_id, waiting):
-                run.journal.keep(RUNNING)  # whoever is killed in the first step is known to have begun
+        with surrounded(run.config.storage.variables()), showing_progress(run.config.name):
+            waiting = partial(run.report, "store", {"event": GC_WAITED_FOR})
+            with announced(open_store(run.storage), run.journal.run_id, waiting), _kept(run.journal):
                 yield run
     finally:
         _active.reset(tokens[0])
@@ -142,6 +142,7 @@ def _kept(journal: Journal) -> Iterator[None]:
     """However the run ends, its manifest says so, and what it was made with."""
     try:
         journal.begin()
+        journal.keep(RUNNING)  # whoever is killed in the first step is known to have begun
         yield
     except Exception as error:
         journal.close(FAILED, f"{type(error).__name__}: {error}")

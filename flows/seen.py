@@ -36,8 +36,10 @@ def tell_server(journal: Journal) -> None:
     parameters = {"config": journal.config.model_dump(mode="json")}
     with get_client(sync_client=True) as client:
         run = client.create_flow_run(pipeline, parameters=parameters, state=Running())
-        _show(client, run.id, journal)
-        client.set_flow_run_state(run.id, ended, force=True)
+        try:
+            _show(client, run.id, journal)
+        finally:  # whatever became of the rest, a run that has ended is not left running
+            client.set_flow_run_state(run.id, ended, force=True)
 
 
 def _show(client: SyncPrefectClient, flow_run_id: UUID, journal: Journal) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from storage.blobs import Blob, check_digest, fetch_blob, put_blob
+from storage.blobs import Blob, check_digest, fetch_blob, put_blob, read_blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
 from storage.metering import carried
 from storage.objects import ObjectStore
@@ -134,3 +134,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"value {value!r} of type {type(value).__name__}")
+
+
+def copy_files(store: ObjectStore, digest: str, to: ObjectStore) -> None:
+    """Copy a manifest, and the files that it lists, into another store. NotFound or CorruptArtifact where they are not whole."""
+    manifest = read_manifest(store, digest)
+    for blob in manifest.files.values():
+        put_blob(to, read_blob(store, blob), blob.suffix)
+    put_manifest(to, manifest)

@@ -1,7 +1,8 @@
 """A module's syntax tree as plain values that are the same on every Python version this project runs on.
 
 `ast.dump` differs between versions: fields are added, strings inside f-strings are split otherwise. Here a field without
-content is left out, so that a new one changes nothing; texts that stand alone (docstrings), positions and type comments are left out too.
+content is left out, so that a new one changes nothing; texts that stand alone (docstrings), `pass`, positions and type comments are left
+out too.
 """
 
 import ast
@@ -13,7 +14,7 @@ _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 def normalised(node: Any) -> Any:
     """`node` as nested lists and scalars; equal for sources that differ in comments, layout and docstrings only."""
     if isinstance(node, list):
-        return [normalised(item) for item in node if not is_only_text(item)]
+        return [normalised(item) for item in node if not is_only_text(item) and not isinstance(item, ast.Pass)]
     if isinstance(node, ast.Constant):
         return ["Constant", *_constant(node.value)]
     if isinstance(node, ast.JoinedStr):

@@ -3,6 +3,7 @@
 A process that lives long takes what has changed on disk since: its key does, too, as nothing of a user's is held to a first reading.
 """
 
+import functools
 import hashlib
 import importlib
 import os
@@ -13,20 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError
-from storage.fingerprints import PACKAGES
+from storage.fingerprints import PACKAGES, reach
 from storage.sources import include_current_folder
 
 REACHES = ()  # what is imported here counts by its name in the configuration, see `Section.own_code`
-_loaded: dict[str, dict[str, str]] = {}  # of each name: digests of the files that its modules were loaded from
+_loaded: dict[
+    str, dict[str, str]
+] = {}  # of each name: digests of the files that its modules were loaded from, as they were then
 
 
 def load_function(name: str) -> Callable[[Any], Any]:
     """The function `module:name` as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
     module, _, attribute = name.partition(":")
     include_current_folder()
-    if name in _loaded and _loaded[name] != _contents(_loaded[name]):
-        for other in [other for other, file in _own_modules() if file in _loaded[name]]:
+    if name not in _loaded or _loaded[name] != _contents(_loaded[name]):
+        for other in _outdated(name, module):
             del sys.modules[other]
+        _loaded[name] = {}
     try:
         with _without_bytecode():
             found = importlib.import_module(module)
@@ -44,8 +48,16 @@ def load_function(name: str) -> Callable[[Any], Any]:
         raise ConfigError(
             f"data.function: module {module} ({found.__file__}) has no function {attribute!r}; {_NEXT_STEP}"
         )
-    _loaded[name] = _contents(file for _, file in _own_modules())
-    return function
+    _note(name)
+
+    @functools.wraps(function)
+    def noted(rows: Any) -> Any:
+        try:
+            return function(rows)
+        finally:
+            _note(name)  # what it has imported on its way
+
+    return noted
 
 
 def told(error: BaseException) -> str:
@@ -65,6 +77,20 @@ def _own_modules() -> Iterator[tuple[str, str]]:
         is_installed = {"site-packages", "dist-packages"} & set(Path(file).parts)
         if file.endswith(".py") and not is_installed and name.partition(".")[0] not in others:
             yield name, file
+
+
+def _outdated(name: str, module: str) -> list[str]:
+    """Modules that may hold another content than their files: of what somebody else has loaded nobody can say."""
+    if name in _loaded:
+        return [other for other, file in _own_modules() if file in _loaded[name]]
+    reached = reach(name).modules if module in sys.modules else ()
+    return [other for other, _ in _own_modules() if other in reached]
+
+
+def _note(name: str) -> None:
+    """Remember the files of modules that were loaded since the last time; what is loaded stays as it was then."""
+    known = _loaded[name]
+    known |= _contents(file for _, file in _own_modules() if file not in known)
 
 
 def _contents(files: Any) -> dict[str, str]:

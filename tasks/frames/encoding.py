@@ -22,7 +22,7 @@ from storage.shards import ShardResult
 from tasks.frames.arrow import pc
 from tasks.frames.raw import DOCUMENT
 from tasks.frames.schema import Column
-from tasks.frames.shelved import Report, Spread, Work, complete, make_scope
+from tasks.frames.shelved import Report, Spread, Work, complete, make_work
 from tasks.frames.stored_rows import StoredShard, as_columns, columns_of, open_dataset, read_table, stored_shards
 from tasks.frames.windows import compressed_sizes, token_arrays
 from tasks.splits import SPLITS
@@ -61,8 +61,8 @@ def encoding(store: ObjectStore, manifest: Manifest, transforms_digest: str) -> 
     """What is done with each shard of a data set."""
     columns = columns_of(manifest)
     shared = [transforms_digest, [column.to_json() for column in columns]]
-    scope = make_scope("encode", ["tasks.frames.encoding:encode_shard"], shared)
-    return Work("encode", partial(encode_shard, transforms_digest, columns), scope, store.url)
+    compute = partial(encode_shard, transforms_digest, columns)
+    return make_work("encode", compute, ["tasks.frames.encoding:encode_shard"], shared, store.url)
 
 
 def encode_shard(

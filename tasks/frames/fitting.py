@@ -17,7 +17,7 @@ from tasks.frames.assembling import read_statistics
 from tasks.frames.profile import top_counts
 from tasks.frames.sampling import read_rows
 from tasks.frames.schema import Column
-from tasks.frames.shelved import Work, complete, here, make_scope
+from tasks.frames.shelved import complete, here, make_work
 from tasks.frames.statistics import Statistics
 from tasks.frames.stored_rows import (
     StoredShard,
@@ -135,8 +135,8 @@ def _fit_audio(section: TransformsSection, column: Column, store: ObjectStore, m
     options = section.spectrogram
     window, hop = (max(1, round(ms * rate / 1000)) for ms in (options.window_ms, options.hop_ms))
     spectrogram = Spectrogram(rate, samples, options.mels, window, hop)
-    scope = make_scope("bands", ["tasks.frames.fitting:add_bands"], [asdict(spectrogram), column.name])
-    work = Work("bands", partial(add_bands, spectrogram, column.name), scope, store.url)
+    shared, compute = [asdict(spectrogram), column.name], partial(add_bands, spectrogram, column.name)
+    work = make_work("bands", compute, ["tasks.frames.fitting:add_bands"], shared, store.url)
     parts = complete(work, stored_shards(manifest), here, lambda event: None)
     count, total_M, squares_M = np.zeros((3, options.mels))
     for part in parts:

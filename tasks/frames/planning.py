@@ -11,7 +11,7 @@ from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, survey
 from tasks.frames.schema import Column, Schema
 from tasks.frames.settling import Settling, infer, settle, settling
 from tasks.frames.shards import process_shard
-from tasks.frames.shelved import Report, Spread, Work, complete, here, make_scope
+from tasks.frames.shelved import Report, Spread, Work, complete, here, make_work
 from tasks.frames.sources import File, group, members_of
 from tasks.frames.splitting import carved_shares
 from tasks.frames.streams import Entry
@@ -67,27 +67,26 @@ def make_plan(
 
 def listings(store: ObjectStore) -> Work:
     """Listing archives."""
-    scope = make_scope("members", ["tasks.frames.planning:list_archive"], None)
-    return Work("members", list_archive, scope, store.url)
+    return make_work("members", list_archive, ["tasks.frames.planning:list_archive"], None, store.url)
 
 
 def surveying(section: DataSection, store: ObjectStore) -> Work:
     """Surveys of files."""
-    scope = make_scope("survey", ["tasks.frames.planning:survey_file"], _shared(section))
-    return Work("survey", partial(survey_file, section), scope, store.url)
+    compute, entries = partial(survey_file, section), ["tasks.frames.planning:survey_file"]
+    return make_work("survey", compute, entries, _shared(section), store.url)
 
 
 def settlings(section: DataSection, store: ObjectStore) -> Work:
     """Settling what the section leaves open."""
-    scope = make_scope("settle", ["tasks.frames.planning:settle_section", *section.own_code()], _shared(section))
-    return Work("settle", partial(settle_section, section), scope, store.url)
+    compute, entries = partial(settle_section, section), ["tasks.frames.planning:settle_section", *section.own_code()]
+    return make_work("settle", compute, entries, _shared(section), store.url)
 
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
     """The shards of a plan."""
     shared = [_shared(plan.section), list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
-    scope = make_scope("shard", ["tasks.frames.shards:process_shard", *plan.section.own_code()], shared)
-    return Work("shard", partial(process_shard, plan.section, plan.schema), scope, store.url)
+    compute, entries = partial(process_shard, plan.section, plan.schema), ["tasks.frames.shards:process_shard"]
+    return make_work("shard", compute, [*entries, *plan.section.own_code()], shared, store.url)
 
 
 def restored(section: DataSection, facts: Any) -> tuple[DataSection, Schema]:

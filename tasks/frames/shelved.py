@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from storage.errors import ConfigError
 from storage.fingerprints import reach
 from storage.keys import step_key
 from storage.objects import ObjectStore, open_store
@@ -39,18 +40,24 @@ Spread = Callable[[str, Callable[[Any], Any], Sequence[Any]], Iterator[tuple[int
 
 @dataclass(frozen=True)
 class Work:
-    """One kind of shard. `compute` makes the result of an item; `scope`: what all of them share; `fresh`: nothing that is known counts."""
+    """One kind of shard. `compute` makes the result of an item; `scope`: what all of them share; `fresh`: nothing that is known counts.
+
+    `entries`, `code`: where its code begins, and the digest of all that it reaches: of what other code makes nothing is kept.
+    """
 
     name: str
     compute: Compute
     scope: str
     store_url: str
+    entries: tuple[str, ...]
+    code: str
     fresh: bool = False
 
     def __call__(self, items: Sequence[Item]) -> list[ShardResult]:
         """The results of `items`, each committed before the next is begun. One that is committed meanwhile is not made again."""
         store = open_store(self.store_url)
         shelf = Shelf(store, self.scope)
+        self._check_code()
         return [self._found(shelf, item) or self._make(store, shelf, item) for item in items]
 
     def _found(self, shelf: Shelf, item: Item) -> ShardResult | None:
@@ -59,18 +66,27 @@ class Work:
     def _make(self, store: ObjectStore, shelf: Shelf, item: Item) -> ShardResult:
         result = self.compute(store, item)
         check_unchanged(item.entries)
+        self._check_code()
         shelf.commit(item.key, result)
         return result
 
+    def _check_code(self) -> None:
+        """ConfigError where the code is another than that of the scope: a user's may be edited in the middle of the work."""
+        if reach(*self.entries).digest != self.code:
+            raise ConfigError(
+                f"{self.name}: its code was changed while it ran; what the changed code made is not kept, run again"
+            )
 
-def make_scope(name: str, entries: Sequence[str], shared: Any) -> str:
-    """The digest of what the shards of a step share: the code behind `entries` (`module:function`) and its libraries, and `shared`.
 
-    A new one each time where the code cannot be analysed: then nothing is known.
+def make_work(name: str, compute: Compute, entries: Sequence[str], shared: Any, store_url: str) -> Work:
+    """The work of one kind of shard, in the scope of the code behind `entries` (`module:function`), of its libraries, and of `shared`.
+
+    A new scope each time where the code cannot be analysed: then nothing is known.
     """
     code = reach(*entries)
     unsure = uuid.uuid4().hex if code.obstacles else ""
-    return step_key(name, {"shared": shared, "unsure": unsure}, code.digest, code.libraries)
+    scope = step_key(name, {"shared": shared, "unsure": unsure}, code.digest, code.libraries)
+    return Work(name, compute, scope, store_url, tuple(entries), code.digest)
 
 
 def complete(work: Work, items: Sequence[Item], spread: Spread, report: Report) -> list[ShardResult]:

@@ -149,6 +149,38 @@ def test_a_change_is_seen_by_a_process_that_has_loaded_it_by_its_key_as_by_what_
     assert after.table.column("twice")[3].as_py() * 2 == before.table.column("twice")[3].as_py() * 3
 
 
+def test_what_it_imports_on_its_way_is_loaded_anew_too_when_it_has_changed(folder: Path):
+    (folder / "ownrows.py").write_text(
+        TIDY.replace("import ownunits", "").replace("    rows[", "    import ownunits\n    rows[", 1)
+    )
+    before = first(data("ownrows:tidy"))
+    (folder / "ownunits.py").write_text("def twice(n): return n.astype('float64') * 3\n")
+    for _ in range(2):
+        after = first(data("ownrows:tidy"))
+        assert after.table.column("twice")[3].as_py() * 2 == before.table.column("twice")[3].as_py() * 3
+
+
+def test_shards_of_code_that_was_edited_in_the_middle_and_put_back_are_not_kept(folder: Path):
+    store = open_store(str(folder / "store"))
+    for number in range(6):
+        (folder / f"many{number}.csv").write_text("n,colour,label\n" + f"{number},red,a\n{number},green,b\n" * 5)
+    told = {"kind": "table", "format": "csv", "target": "label", "sources": [{"url": "many*.csv"}]}
+    tidy = DataSection.model_validate({**told, "function": "ownrows:tidy"})
+
+    def edit(event: dict) -> None:
+        done = None if "event" in event else event.get("done")
+        if done in (1, 3):
+            text = TIDY.replace("upper()", "lower()") if done == 1 else TIDY
+            (folder / "ownrows.py").write_text(text)
+
+    with pytest.raises(ConfigError, match="its code was changed while it ran"):
+        prepare_dataset(tidy, identified(tidy), store, nullcontext, edit, alone=True)
+    (folder / "ownrows.py").write_text(TIDY)
+    again = prepare_dataset(tidy, identified(tidy), store, nullcontext, lambda event: None, alone=True)
+    afresh = open_store(str(folder / "afresh"))
+    assert again == prepare_dataset(tidy, identified(tidy), afresh, nullcontext, lambda event: None, alone=True)
+
+
 def test_what_cannot_be_read_beforehand_keeps_the_step_from_being_cached(folder: Path):
     (folder / "ownrows.py").write_text("def tidy(rows):\n    exec('1')\n    return rows\n")
     parts = PREPARE.cache.parts({"data": data("ownrows:tidy"), "identity": {}})
