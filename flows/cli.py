@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
     except OSError as error:
         return _fail(arguments, MillraceError(f"{error.strerror or error}: {error.filename or 'no file'}"), FAILED)
+    except Exception as error:  # noqa: BLE001  what nobody foresaw: still one line
+        text = f"{type(error).__name__}: {error}; run again with `millrace --debug …` for the whole story"
+        return _fail(arguments, MillraceError(text), FAILED)
     except KeyboardInterrupt:
         print("\nmillrace: stopped. What was finished is kept; the same command goes on from there.", file=sys.stderr)
         return 130

@@ -54,12 +54,12 @@ class Effects:
         part = summary.parts.get(name) if summary else None
         if part is None:
             return False
-        return any(self._is(base, module, "hooks", set()) for base in part.bases) or any(
-            self._is(call, module, "makes", set()) for call in part.calls
-        )
+        looked = {"hooks": part.bases, "makes": part.calls, "called": part.given}
+        return any(self._is(one, module, what, set()) for what, names in looked.items() for one in names)
 
     def _is(self, chain: str, module: str, what: str, seen: set[Node]) -> bool:
-        """Whether a chain means own code that runs: a function, an object that is no literal, a class that `hooks` or `makes`."""
+        """Whether a chain means own code that runs: a class that `hooks` when it has a subclass, what `makes` something when it is
+        called (a function, an object that is no literal, a class), a function that may be `called` by what it is handed to."""
         edges = Edges()
         self._names.name(module, chain.split("."), edges)
         return any(self._runs(node, what, seen) for node in edges.nodes)
@@ -70,8 +70,12 @@ class Effects:
         part = summary.parts.get(node[1]) if summary and node[1] != IMPORT else None
         if part is None or part.kind == "literal":
             return False
+        if part.kind == "function":
+            return what != "hooks"
         if part.kind != "class":
-            return what == "makes"
+            return what != "called"  # some object: as a base it may be any class
+        if what == "called":
+            what = "makes"
         return (
             part.hooks or (what == "makes" and part.makes) or any(self._is(b, node[0], what, seen) for b in part.bases)
         )

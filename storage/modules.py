@@ -2,12 +2,14 @@
 
 import os
 import sys
+import sysconfig
 
 from storage.bindings import top
 from storage.installed import distributions
 from storage.sources import Place, Places, read_summary
 from storage.summaries import Summary
 
+_PYTHONS = sysconfig.get_path("stdlib")
 _INSTALLED = {"site-packages", "dist-packages"}
 
 
@@ -44,6 +46,10 @@ class Modules:
         found = self._summaries.get(module)
         return [] if found and not found[0].is_package else self._places.submodules(module)
 
+    def is_folder(self, module: str) -> bool:
+        """Whether a folder of own modules bears this name, and has no `__init__.py`."""
+        return self.is_own(module) and self._places.is_folder(module)
+
     def is_compiled(self, module: str) -> bool:
         """Whether an own module is there without its source."""
         return self.is_own(module) and self._places.is_compiled(module)
@@ -59,9 +65,11 @@ class Modules:
         return read_summary(module, place, is_ours=top(module) in self._packages)
 
     def _is_outside(self, name: str) -> bool:
-        if not name or name in sys.stdlib_module_names:
-            return False
-        place = self._places.find(name)
+        place = self._places.find(name) if name else None
+        if (
+            not name or name in sys.stdlib_module_names
+        ):  # a file of a user's that is found before Python's is what is loaded
+            return place is not None and not place.path.startswith(f"{_PYTHONS}/")
         if place:
             folders = {os.path.dirname(os.path.dirname(place.path) if place.is_package else place.path)}
         else:

@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from storage.bindings import Target, names_bound, stores, top
 
@@ -13,13 +13,18 @@ _OF_A_PROPERTY = frozenset({"setter", "getter", "deleter"})
 _UNCLEAR = (ast.Lambda, ast.IfExp, ast.BoolOp, ast.NamedExpr, ast.Await)
 
 
+_ONLY_KEEPS = frozenset(
+    {"functools.partial", "functools.cache", "functools.lru_cache", "functools.wraps", "functools.cached_property"}
+)
+
+
 def called_at_import(statement: ast.stmt, imports: Mapping[str, Sequence[Target]]) -> list[str] | None:
     """What a definition calls while it is made, but for the standard library: dotted names, or their first names. None: nobody can say."""
     calls: dict[str, None] = {}
     own = _methods(statement)
     for node in _evaluated(statement):
         if node is not statement and isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-            harmless = (is_harmless(decorator, imports) for decorator in node.decorator_list)
+            harmless = (is_harmless(decorator, imports, own) for decorator in node.decorator_list)
             if not all(harmless):
                 return None
         if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
@@ -33,15 +38,39 @@ def called_at_import(statement: ast.stmt, imports: Mapping[str, Sequence[Target]
     return list(calls)
 
 
-def is_harmless(decorator: ast.expr, imports: Mapping[str, Sequence[Target]]) -> bool:
-    """Whether a decorator is known to do nothing but change the function it stands over."""
-    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+def handed_over(statement: ast.stmt, imports: Mapping[str, Sequence[Target]]) -> list[str]:
+    """Names that are handed to calls while a definition is made: a function among them may be called there and then, as `map` does."""
+    names: dict[str, None] = {}
+    for node in _evaluated(statement):
+        if isinstance(node, ast.Call) and not all(_only_keeps(name) for name in _meant(node.func, imports)):
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            parts = [part for value in values for part in _evaluated_of(value)]
+            names |= dict.fromkeys(_dotted(part) for part in parts if isinstance(part, ast.Name | ast.Attribute))
+    return [name for name in names if name]
+
+
+def is_harmless(decorator: ast.expr, imports: Mapping[str, Sequence[Target]], properties: Collection[str] = ()) -> bool:
+    """Whether a decorator is known to do nothing but change the function it stands over. `properties`: what its class has by then."""
+    dotted = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    root, _, rest = dotted.partition(".")
+    if rest in _OF_A_PROPERTY and root in properties:
+        return True
+    if isinstance(decorator, ast.Call) and dotted.endswith("partial"):
+        return False
+    meant = _meant(decorator.func if isinstance(decorator, ast.Call) else decorator, imports)
+    return bool(dotted) and all(name in _HARMLESS or top(name) in _HARMLESS_MODULES for name in meant)
+
+
+def _meant(function: ast.expr, imports: Mapping[str, Sequence[Target]]) -> list[str]:
+    """What a dotted name means by the module's imports."""
     dotted = _dotted(function)
     root, _, rest = dotted.partition(".")
-    if rest in _OF_A_PROPERTY and root not in imports:
-        return True
-    meant = [".".join(filter(None, (*target, rest))) for target in imports.get(root, [(dotted, "")])]
-    return bool(dotted) and all(name in _HARMLESS or top(name) in _HARMLESS_MODULES for name in meant)
+    return [".".join(filter(None, (*target, rest))) for target in imports.get(root, [(dotted, "")])]
+
+
+def _only_keeps(name: str) -> bool:
+    """Whether what is handed to this is kept, and not called."""
+    return name in _ONLY_KEEPS or (top(name) in _HARMLESS_MODULES and top(name) != "functools")
 
 
 def base_name(node: ast.expr) -> str:
@@ -51,7 +80,11 @@ def base_name(node: ast.expr) -> str:
 
 def _evaluated(statement: ast.stmt) -> Iterator[ast.AST]:
     """The nodes that are evaluated while `statement` is: no bodies of functions, and no annotations."""
-    waiting: list[ast.AST] = [statement]
+    return _evaluated_of(statement)
+
+
+def _evaluated_of(root: ast.AST) -> Iterator[ast.AST]:
+    waiting: list[ast.AST] = [root]
     while waiting:
         node = waiting.pop()
         yield node

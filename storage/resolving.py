@@ -70,24 +70,32 @@ class Names:
             return
         has_name = self.member(module, chain, edges)
         below = f"{module}.{chain[0]}"
-        if self.modules.summary(below):
-            self.attribute(below, chain[1:], edges)
-        elif self.modules.is_compiled(below):
-            edges.obstacles.add(WITHOUT_SOURCE.format(below))
-        elif not has_name and not self.member(module, ["__getattr__"], edges):
+        if self._below(below, chain[1:], edges):
+            return
+        if not has_name and not self.member(module, ["__getattr__"], edges):
             edges.nodes[(module, ALL)] = None
+
+    def _below(self, module: str, chain: Sequence[str], edges: Edges) -> bool:
+        """What lies below a package or folder under this name; whether anything does."""
+        if self.modules.summary(module):
+            self.attribute(module, chain, edges)
+        elif self.modules.is_compiled(module):
+            edges.obstacles.add(WITHOUT_SOURCE.format(module))
+        elif self.modules.is_folder(module):  # without __init__.py
+            names = chain[:1] or [name.rpartition(".")[2] for name in self.modules.below(module)]
+            for name in names:
+                self._below(f"{module}.{name}", chain[1:], edges)
+        else:
+            return False
+        return True
 
     def target(self, target: Target, rest: Sequence[str], edges: Edges) -> None:
         module, attribute = target
         chain = [*([attribute] if attribute else []), *rest]
         if not self.modules.is_own(module):
             self._library(module, edges)
-        elif self.modules.summary(module) is not None:
-            self.attribute(module, chain, edges)
-        elif chain and self.modules.below(module):  # a folder without __init__.py
-            self.target((f"{module}.{chain[0]}", ""), chain[1:], edges)
-        elif self.modules.is_compiled(module):
-            edges.obstacles.add(WITHOUT_SOURCE.format(module))
+        else:
+            self._below(module, chain, edges)
 
     def load(self, module: str, edges: Edges, only_own: bool = False) -> None:
         """A module and the packages above it are loaded, as far as there are such."""

@@ -10,17 +10,21 @@ import importlib.util
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from storage.errors import ConfigError
+from storage.loading import loaded_ns
 from storage.memos import keep, recall
 from storage.root import data_root
 from storage.summaries import Part, Summary, summarise
 
+REACHES = ()  # modules are looked for here, and their code is none of what this one does
 SETTLED_NS = 2_000_000_000  # longer than the clock of any file system takes for one tick
+DEEPEST = 20_000  # calls of Python's: these take no room on the machine's own stack
 KEPT = 4000  # summaries in a memo, at most
 _ANALYSIS = ("syntax", "bindings", "moments", "obstacles", "references", "summaries")
 _COMPILED = (".so", ".pyd", ".pyc")
@@ -67,6 +71,10 @@ class Places:
             for folder in self.folders(above)
             for file in self._listing(folder)
         )
+
+    def is_folder(self, module: str) -> bool:
+        """Whether a folder bears the name, and no module does."""
+        return self.find(module) is None and any(self._listing(folder) for folder in self.folders(module))
 
     def submodules(self, package: str) -> list[str]:
         """The modules right below a package."""
@@ -125,12 +133,14 @@ def include_current_folder() -> None:
 
 
 def read_summary(module: str, place: Place, is_ours: bool) -> Summary:
-    """The module's summary. One of ours that this process has loaded keeps its first reading: that is the code that runs here.
+    """The module's summary. One of ours that this process has loaded keeps its first reading: that is the code that runs here; where the
+    file was written after it was loaded and before it was read, nobody can say what runs here: an obstacle.
 
     ConfigError where the file is no Python, or cannot be read.
     """
     known = _readings.get(place.path)
-    if is_ours and known and getattr(sys.modules.get(module), "__file__", None) == place.path:
+    is_held = is_ours and getattr(sys.modules.get(module), "__file__", None) == place.path
+    if known and is_held:
         return known.summary
     try:
         mark = _mark(os.stat(place.path))
@@ -141,9 +151,17 @@ def read_summary(module: str, place: Place, is_ours: bool) -> Summary:
         raise ConfigError(f"module {module}: {place.path} cannot be read ({error.strerror}); correct it") from error
     digest = hashlib.sha256(content).hexdigest()
     summary = known.summary if known and known.content == digest else _summary(module, place, content, digest)
+    if is_held and max(mark[:2]) > loaded_ns(module):
+        summary = _unsure(module, summary)
     is_settled = time.time_ns() - max(mark[:2]) > SETTLED_NS
     _readings[place.path] = _Reading(mark if is_settled else None, digest, summary)
     return summary
+
+
+def _unsure(module: str, summary: Summary) -> Summary:
+    """The summary of a module of which this process may have loaded another content."""
+    said = f"{module}: its file was changed after this process had loaded it; start Python again"
+    return summary._replace(parts={name: part._replace(obstacles=[said]) for name, part in summary.parts.items()})
 
 
 def is_edited(modules: Iterable[str]) -> bool:
@@ -175,15 +193,30 @@ def _summary(module: str, place: Place, content: bytes, digest: str) -> Summary:
     if known and known[0] == digest:
         return _thawed(known[1])
     try:
-        tree = ast.parse(content, filename=place.path)
+        with _deep():
+            summary = summarise(module, package, ast.parse(content, filename=place.path))
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None) or 0
         raise ConfigError(
             f"module {module}: line {line} of {place.path} is no Python ({getattr(error, 'msg', error)}); correct it"
         ) from error
-    summary = summarise(module, package, tree)
+    except (RecursionError, MemoryError):
+        raise ConfigError(
+            f"module {module}: an expression in {place.path} is nested too deeply to be analysed; take it apart"
+        ) from None
     _new[key] = [digest, summary]
     return summary
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Room for expressions of some hundred terms: each is a level of the tree."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _thawed(values: list) -> Summary:

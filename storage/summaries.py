@@ -11,10 +11,10 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from storage.bindings import Target, imported, is_for_checkers, loaded, names_bound, stores
+from storage.bindings import Target, imported, is_for_checkers, loaded, names_bound, stores, top
 from storage.errors import ConfigError
 from storage.keys import encode
-from storage.moments import base_name, called_at_import, is_harmless
+from storage.moments import base_name, called_at_import, handed_over, is_harmless
 from storage.obstacles import obstacle
 from storage.references import References, references
 from storage.syntax import is_only_text, normalised
@@ -30,8 +30,8 @@ _MAKERS = frozenset({"__init__", "__new__", "__post_init__", "model_post_init", 
 class Part(NamedTuple):
     """A definition. `names`, `targets`, `loads`, `texts`: what it refers to (see `References`); `obstacles`: in words.
 
-    `kind`: function, class, value, literal. `calls`: what is called while it is defined. Of a class, `bases`, and whether making a
-    subclass (`hooks`) or an object of it (`makes`) runs code of its own.
+    `kind`: function, class, value, literal. `calls`: what is called while it is defined; `given`: what is handed to such calls. Of a
+    class, `bases`, and whether making a subclass (`hooks`) or an object of it (`makes`) runs code of its own.
     """
 
     digest: str
@@ -45,6 +45,7 @@ class Part(NamedTuple):
     bases: list[str] = []  # noqa: RUF012
     hooks: bool = False
     makes: bool = False
+    given: list[str] = []  # noqa: RUF012
 
 
 class Summary(NamedTuple):
@@ -162,13 +163,33 @@ class _Module:
     def _definition(self, statement: ast.stmt) -> Part:
         part = self._part([statement])
         calls = called_at_import(statement, self.imports) or []
-        calls = [call for call in calls if call.partition(".")[0] in {**self.bound, **self.imports}]
+        calls = self._known(calls)
         if isinstance(statement, ast.ClassDef):
-            own = {node.name for node in statement.body if isinstance(node, _FUNCTIONS)}
-            bases = [ast.unparse(base) for base in statement.bases if isinstance(base, ast.Name | ast.Attribute)]
-            hooks = bool(own & _HOOKS) or any(keyword.arg == "metaclass" for keyword in statement.keywords)
-            return part._replace(kind="class", calls=calls, bases=bases, hooks=hooks, makes=bool(own & _MAKERS))
-        return part._replace(kind=_kind(statement), calls=calls)
+            return self._class(statement, part, calls)
+        given = self._known(handed_over(statement, self.imports))
+        return part._replace(kind=_kind(statement), calls=calls, given=given)
+
+    def _class(self, statement: ast.ClassDef, part: Part, calls: list[str]) -> Part:
+        own = {node.name for node in statement.body if isinstance(node, _FUNCTIONS)}
+        bases = self._known(
+            ast.unparse(b) if isinstance(b, ast.Name | ast.Attribute) else base_name(b) for b in statement.bases
+        )
+        metaclasses = [keyword.value for keyword in statement.keywords if keyword.arg == "metaclass"]
+        calls += self._known(map(base_name, metaclasses))  # which is called to make the class
+        is_enum = any(
+            top(target[0]) == "enum" for base in bases for target in self.imports.get(base.partition(".")[0], ())
+        )
+        calls += [statement.name] if is_enum else []  # its members are made with it
+        hooks = bool(own & _HOOKS) or bool(metaclasses)
+        given = self._known(handed_over(statement, self.imports))
+        makes = bool(own & _MAKERS)
+        return part._replace(kind="class", calls=calls, bases=bases, hooks=hooks, makes=makes, given=given)
+
+    def _known(self, names: Iterable[str]) -> list[str]:
+        """Those that begin with a name of the module."""
+        return [
+            name for name in names if name.partition(".")[0] in self.bound or name.partition(".")[0] in self.imports
+        ]
 
     def _part(self, statements: list[ast.stmt]) -> Part:
         found = references(statements, self.package)

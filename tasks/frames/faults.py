@@ -36,6 +36,7 @@ CREDENTIALS = {
     "ProfileNotFound",
     "GoogleAuthError",
 }
+REACHES = ()  # what is looked up among the loaded modules are libraries' errors
 FOREIGN = (
     ("aiohttp", "ClientError"),
     ("botocore.exceptions", "BotoCoreError"),

@@ -13,6 +13,7 @@ from storage.errors import MillraceError, ProcessFailed
 from tasks.inference.golden import check_golden
 from tasks.inference.predictor import Predictor
 
+REACHES = ()  # what is looked for among the loaded modules is to be absent
 BATCHES = (1, 32, 17)
 ABSENT = ("torch", "pandas", "prefect", "dask", "distributed", "sklearn")
 

@@ -149,3 +149,12 @@ def test_other_libraries_are_named_with_what_to_do(
     ):
         assert part in ended.err, ended.err
     store.delete(f"runs/{run_id}.json")
+
+
+def test_a_run_under_pinned_transforms_takes_them_along(home: Path, store: ObjectStore, millrace: Command):
+    pinned = ("--set", "transforms.pin=champion", "--set", "train.sklearn.iterations=10")
+    ended = millrace("run", "mushrooms.csv", "--target", "edible", "--json", *OPTIONS, *pinned, home=home)
+    assert ended.code in (0, 3), ended.err
+    again = millrace("reproduce", ended.json["run_id"], "--json", home=home)
+    assert (again.code, again.json["diverged"]) == (0, None), again.err
+    assert {"fit", "encode", "train"} <= {step["name"] for step in again.json["steps"]}

@@ -8,7 +8,16 @@ import pytest
 
 from storage.blobs import Blob
 from storage.errors import ConfigError, CorruptArtifact, NotFound, SchemaError
-from storage.manifests import Manifest, fetch_files, manifest_key, put_blobs, put_files, put_manifest, read_manifest
+from storage.manifests import (
+    Manifest,
+    copy_files,
+    fetch_files,
+    manifest_key,
+    put_blobs,
+    put_files,
+    put_manifest,
+    read_manifest,
+)
 from storage.objects import ObjectStore, open_store
 
 FILES: dict[str, bytes | Path] = {
@@ -77,3 +86,10 @@ def test_a_file_name_that_could_leave_a_folder_is_refused(name: str):
 def test_meta_that_is_not_plain_json_is_refused(store: ObjectStore, value: Any):
     with pytest.raises(SchemaError, match=r"kind model: found .*; wanted plain JSON"):
         put_files(store, "model", {}, {"deep": [value]})
+
+
+def test_a_copy_in_another_store_is_whole_and_has_the_same_digest(store: ObjectStore, tmp_path: Path):
+    digest, other = put_files(store, "model", FILES, {"accuracy": 0.9}), open_store(str(tmp_path / "other"))
+    copy_files(store, digest, other)
+    assert read_manifest(other, digest) == read_manifest(store, digest)
+    assert fetch_files(other, read_manifest(other, digest), FILES).keys() == FILES.keys()
