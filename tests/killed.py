@@ -62,7 +62,9 @@ class Run:
         if stop:
             (self.points / "stop.json").write_text(json.dumps(dict(stop)))
         watched = {"PYTHONPATH": f"{POINTS}{os.pathsep}{ROOT}", "SOAK_POINTS": str(self.points), MARK: self.mark}
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in its background is deaf to Ctrl-C
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # what a shell starts in its background is deaf to Ctrl-C
         self.began = time.monotonic()
         self.command = subprocess.Popen(
             [*COMMAND, "run", "--config", "run.yaml", "--json", "--storage", self.store.url],
