@@ -35,18 +35,21 @@ def program():
 def at(point):
     """Pass a point: count it, and end here if this is the one."""
     if passed(point):
-        stop()
+        stop(goes_on=True)
 
 
-def stop():
-    """Kill whom `stop.json` names, and stay at this very point until the end of the others ends this process too."""
+def stop(goes_on=False):
+    """Kill whom `stop.json` names, and stay at this very point until the end of the others ends this process too.
+
+    `goes_on`: unless the command is only asked to stop, and this is no half of a write: then this thread goes on, as any would.
+    """
     (Path(FOLDER) / "reached").write_text(json.dumps({"at": time.time(), "pid": os.getpid()}))
     whom = json.loads((Path(FOLDER) / "stop.json").read_text())["whom"]
     if whom == "interrupt":
         os.killpg(above("flows.cli"), signal.SIGINT)
     else:
         os.kill(os.getpid() if whom == "self" else above(whom), signal.SIGKILL)
-    time.sleep(600)
+    time.sleep(1 if goes_on and whom == "interrupt" else 600)
 
 
 def passed(point):
