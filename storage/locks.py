@@ -21,12 +21,13 @@ _POLL_SECONDS = 0.2
 def hold(name: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock `name` of this data root; where another process has it, `waiting` is called once, and its end awaited."""
     path = work_folder("locks") / name
-    file = _taken(path)
-    if file is None:
-        waiting()
+    file, told = _taken(path), False
     while file is None:
         time.sleep(_POLL_SECONDS)
         file = _taken(path)
+        if file is None and not told:  # it was no sweep that only looked whether somebody holds it
+            waiting()
+            told = True
     try:
         yield
     finally:
