@@ -6,8 +6,9 @@ Standard input is one JSON object: `{"config": …, "json": whether the summary 
 import json
 import os
 import sys
+import threading
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 from flows.at_home import CONSOLE, is_quiet
 from flows.ending import show_summary, verdict_code
@@ -23,6 +24,7 @@ from storage.surroundings import surrounded
 from tasks.sections import StorageSection
 
 FAILED, MISUSE = 1, 2
+LEAVE_SECONDS = 20.0
 
 
 def main(order: dict[str, Any]) -> int:
@@ -42,11 +44,23 @@ def main(order: dict[str, Any]) -> int:
     except Exception as error:  # noqa: BLE001  what nobody foresaw: still one line; --debug shows the rest
         if order["debug"]:
             traceback.print_exc()
-        sys.stderr.write(
-            f"millrace: {type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story\n"
-        )
+        sys.stderr.write(f"millrace: {_told(error)}\n")
         return FAILED
     return verdict_code(summary)
+
+
+def _told(error: Exception) -> str:
+    if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
+        return f"Prefect's server does not answer any more ({error}); what was finished is kept, run again"
+    return f"{type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story"
+
+
+def leave(code: int) -> NoReturn:
+    """End with this exit code, and soon: what Prefect has still to tell a server that is gone it would try to tell for minutes."""
+    last = threading.Timer(LEAVE_SECONDS, os._exit, (code,))
+    last.daemon = True
+    last.start()
+    sys.exit(code)
 
 
 def prepare_environment(*, debug: bool) -> None:
@@ -77,6 +91,6 @@ def _run(config: dict[str, Any], force: bool) -> dict[str, Any]:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(json.load(sys.stdin)))
+        leave(main(json.load(sys.stdin)))
     except KeyboardInterrupt:
-        sys.exit(130)
+        leave(130)
