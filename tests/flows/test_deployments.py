@@ -13,6 +13,7 @@ import pytest
 from commands import COMMAND, Ended, environment, wait_for
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterDeploymentId
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from prefect.states import Failed, Pending, Scheduled
@@ -124,7 +125,8 @@ def test_deploying_again_leaves_every_switch_as_somebody_set_it(deployed: Ended,
 def test_a_schedule_that_is_on_makes_runs(deployed: Ended, client: SyncPrefectClient, prefect_api: str):
     nightly = client.read_deployment_by_name("pipeline/nightly")
     _post(f"{prefect_api}/deployments/{nightly.id}/schedule", {})
-    runs = [run for run in client.read_flow_runs(limit=100) if run.deployment_id == nightly.id and run.auto_scheduled]
+    of_it = FlowRunFilter(deployment_id=FlowRunFilterDeploymentId(any_=[nightly.id]))
+    runs = [run for run in client.read_flow_runs(flow_run_filter=of_it) if run.auto_scheduled]
     assert runs
     assert {
         (run.expected_start_time.hour, run.expected_start_time.minute) for run in runs if run.expected_start_time

@@ -90,5 +90,5 @@ def test_a_run_that_cannot_be_shown_in_full_is_not_left_running(prefect_api: str
     with speaking_to(prefect_api, tmp_path / "prefect"), get_client(sync_client=True) as client:
         with pytest.raises(KeyError):
             tell_server(found)
-        (latest, *_) = client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=1)
+        (latest, *_) = client.read_flow_runs(sort=FlowRunSort.END_TIME_DESC, limit=1)
         assert (latest.state_name, latest.parameters["config"]["name"]) == ("Completed", "digits")
