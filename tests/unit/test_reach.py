@@ -39,6 +39,8 @@ def test_it_says_which_definitions_it_covers(package: Package):
         ("def run(x): return __import__(x)", "__import__"),
         ("from importlib import import_module as load\ndef run(x): return load(x)", "import_module"),
         ("def run(x):\n    import runpy\n    return runpy.run_path(x)", "run_path"),
+        ("import sys\ndef run(x): return getattr(sys.modules[__name__], x)", "sys.modules"),
+        ("import pkgutil\ndef run(x): return list(pkgutil.iter_modules(x))", "iter_modules"),
     ],
 )
 def test_what_cannot_be_read_is_an_obstacle_that_is_named(package: Package, code: str, word: str):

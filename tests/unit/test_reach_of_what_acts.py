@@ -48,6 +48,15 @@ def test_modules_below_folders_without_an_init_file_count(package: Package):
     assert package.write({**files, "ns/deep/m.py": "def f(x): return 2\n"}).reach().digest != before
 
 
+def test_a_users_module_with_the_name_of_one_of_pythons_counts_where_it_is_found_first(package: Package):
+    beside = package.folder / "statistics.py"
+    beside.write_text("def mean(x): return 1\n")
+    before = package.write({"main.py": "import statistics\ndef run(x): return statistics.mean(x)\n"}).reach()
+    beside.write_text("def mean(x): return 22\n")
+    assert "statistics:mean" in before.definitions
+    assert package.reach().digest != before.digest
+
+
 def test_a_statement_that_does_nothing_does_not_count(package: Package):
     before = package.write({"main.py": "class E(Exception): pass\ndef run(x): raise E\n"}).reach().digest
     after = package.write({"main.py": "class E(Exception):\n    'Why.'\ndef run(x): raise E\n"}).reach().digest
