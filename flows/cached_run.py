@@ -10,6 +10,7 @@ from flows.local_prefect import use_server
 from flows.planning import Plan, find_all
 from flows.settings import PipelineConfig
 from storage.errors import MillraceError
+from storage.leases import SWEEP_WAITED_FOR
 from storage.leases import running as announced
 from storage.objects import open_store
 from storage.root import default_storage
@@ -39,8 +40,12 @@ def found_whole(config: PipelineConfig) -> dict[str, Any] | None:
 @contextmanager
 def _announced(config: PipelineConfig) -> Iterator[str]:
     run_id = new_run_id()
-    with announced(open_store(config.storage.url or default_storage()), run_id):
+    with announced(open_store(config.storage.url or default_storage()), run_id, _say_waiting):
         yield run_id
+
+
+def _say_waiting() -> None:
+    sys.stderr.write(f"store: {SWEEP_WAITED_FOR}\n")
 
 
 def _recorded(planned: Plan, run_id: str) -> Journal:

@@ -19,13 +19,13 @@ from flows.settings import PipelineConfig, resolve
 from flows.steps import Step
 from infra.launcher import children_stopped
 from storage.errors import CorruptArtifact
+from storage.leases import SWEEP_WAITED_FOR
 from storage.leases import running as announced
 from storage.objects import open_store
 from storage.surroundings import surrounded
 from tasks.caching import Trust, asked, made, trust
 from tasks.progress import reporter, set_run
 
-GC_WAITED_FOR = "waiting for the end of a garbage collection"
 _active: contextvars.ContextVar["Run | None"] = contextvars.ContextVar("active_run", default=None)
 
 
@@ -129,7 +129,7 @@ def running(
     tokens = _active.set(run), trust.set(Trust(run.config.storage.verify_share, force))
     try:
         with surrounded(run.config.storage.variables()), showing_progress(run.config.name):
-            waiting = partial(run.report, "store", {"event": GC_WAITED_FOR})
+            waiting = partial(run.report, "store", {"event": SWEEP_WAITED_FOR})
             with announced(open_store(run.storage), run.journal.run_id, waiting), _kept(run.journal):
                 yield run
     finally:

@@ -23,6 +23,7 @@ from storage.objects import Listed, ObjectStore
 
 TTL_SECONDS, BEAT_SECONDS = 30.0, 10.0
 SWEEP = "sweep"  # the lease of who collects garbage
+SWEEP_WAITED_FOR = "waiting for the end of a garbage collection"
 _END_SECONDS = 5.0
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.1, 2.0
 

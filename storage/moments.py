@@ -44,20 +44,21 @@ def handed_over(statement: ast.stmt, imports: Mapping[str, Sequence[Target]]) ->
     for node in _evaluated(statement):
         if isinstance(node, ast.Call) and not all(_only_keeps(name) for name in _meant(node.func, imports)):
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
-            parts = [part for value in values for part in _evaluated_of(value)]
+            parts = [part for value in values for part in _evaluated(value)]
             names |= dict.fromkeys(_dotted(part) for part in parts if isinstance(part, ast.Name | ast.Attribute))
     return [name for name in names if name]
 
 
 def is_harmless(decorator: ast.expr, imports: Mapping[str, Sequence[Target]], properties: Collection[str] = ()) -> bool:
     """Whether a decorator is known to do nothing but change the function it stands over. `properties`: what its class has by then."""
-    dotted = _dotted(decorator.func if isinstance(decorator, ast.Call) else decorator)
+    function = decorator.func if isinstance(decorator, ast.Call) else decorator
+    dotted = _dotted(function)
     root, _, rest = dotted.partition(".")
     if rest in _OF_A_PROPERTY and root in properties:
         return True
     if isinstance(decorator, ast.Call) and dotted.endswith("partial"):
         return False
-    meant = _meant(decorator.func if isinstance(decorator, ast.Call) else decorator, imports)
+    meant = _meant(function, imports)
     return bool(dotted) and all(name in _HARMLESS or top(name) in _HARMLESS_MODULES for name in meant)
 
 
@@ -78,12 +79,8 @@ def base_name(node: ast.expr) -> str:
     return getattr(_base(node), "id", "")
 
 
-def _evaluated(statement: ast.stmt) -> Iterator[ast.AST]:
-    """The nodes that are evaluated while `statement` is: no bodies of functions, and no annotations."""
-    return _evaluated_of(statement)
-
-
-def _evaluated_of(root: ast.AST) -> Iterator[ast.AST]:
+def _evaluated(root: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that are evaluated while `root` is: no bodies of functions, and no annotations."""
     waiting: list[ast.AST] = [root]
     while waiting:
         node = waiting.pop()
