@@ -9,18 +9,7 @@ import numpy as np
 from storage.errors import CorruptArtifact
 from tasks.inference.language import next_logits
 from tasks.inference.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What is wanted. `temperature` 0: always the most probable token. `seed` None: another text each time."""
-
-    prompt: str
-    max_tokens: int = 16
-    temperature: float = 1.0
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
+from tasks.inference.wishes import Wish
 
 
 @dataclass

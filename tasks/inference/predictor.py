@@ -15,6 +15,8 @@ from tasks.transforms.items import ItemError
 from tasks.transforms.transforms import Transforms
 
 if TYPE_CHECKING:
+    from tasks.inference.generation import Generation
+    from tasks.inference.wishes import Wish
     from tasks.transforms.tokens import TokenInput
 
 ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
@@ -78,6 +80,12 @@ class Predictor:
                 row, "the model has no finite answer for it; its values are too far from what it has learned"
             )
         return self.transforms.predictions(outputs_BK), outputs_BK
+
+    def generate(self, wish: "Wish") -> "Generation":
+        """The text that follows, for a language model: iterate over it."""
+        from tasks.inference.generation import Generation  # only where texts are written
+
+        return Generation(self, wish)
 
 
 def _softmax(logits_BK: np.ndarray) -> np.ndarray:

@@ -1,123 +1,106 @@
-"""The service as an ASGI application: which path does what."""
+"""The service as an ASGI application: which path does what, and what becomes of each request in counts, log and answer."""
 
-from dataclasses import dataclass, field
+import asyncio
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route
+from tasks.service.access_log import AccessLog
+from tasks.service.exchange import Answer, EventStream, Request, refusal_answer
+from tasks.service.grants import not_found
+from tasks.service.refusals import ClientGone, Refusal
+from tasks.service.tally import REQUESTS, Tally
 
-from tasks.service.completions import Completions
-from tasks.service.guard import Guard
-from tasks.service.items import decode_items
-from tasks.service.limits import Limits, read_body
-from tasks.service.metrics import Metrics, Observed
-from tasks.service.models import Models
-from tasks.service.prediction import predict_items
-from tasks.service.refusals import JsonResponse, Refusal, error_response, refuse
-from tasks.service.wishes import decode_order
-
-
-@dataclass
-class Service:
-    """What the handlers share. `guard` None: no keys are asked for."""
-
-    models: Models
-    metrics: Metrics
-    limits: Limits
-    guard: Guard | None
-    stopping: bool = False
-    completions: Completions = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.completions = Completions(self.limits)
-
-    async def admit(self, request: Request) -> None:
-        """Refusal unless the request carries a key for this model, where keys are asked for."""
-        if self.guard is not None:
-            await self.guard.admit(request, self.models.name)
-
-    async def predict(self, request: Request) -> Response:
-        """POST /predict"""
-        await self.admit(request)
-        items = decode_items(await read_body(request, self.limits), self.limits)
-        model = self.models.current
-        predictions = await predict_items(model, items, request)
-        return JsonResponse({"prediction": predictions, "model": model.name, "version": model.number})
-
-    async def complete(self, request: Request) -> Response:
-        """POST /v1/completions"""
-        await self.admit(request)
-        body, model = await read_body(request, self.limits), self.models.current
-        tokens = model.predictor.tokens
-        if tokens is None:
-            raise Refusal(404, f"model {model.name!r} completes no texts, it predicts; ask POST /predict")
-        order = decode_order(body, self.limits, model.name, tokens)
-        return await self.completions.answer(model, order, request, self.metrics.completion_tokens.inc)
-
-    async def list_models(self, request: Request) -> Response:
-        """GET /v1/models: the one that serves, in the form of OpenAI's API."""
-        await self.admit(request)
-        model = self.models.current
-        entry = {"id": model.name, "object": "model", "created": model.created, "owned_by": "millrace"}
-        return JsonResponse({"object": "list", "data": [entry]})
-
-    async def index(self, request: Request) -> Response:
-        """GET /"""
-        paths = {"predict": "/predict", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}
-        if self.models.current.predictor.tokens is not None:
-            paths |= {"completions": "/v1/completions", "models": "/v1/models"}
-        return JsonResponse({"service": "millrace", "model": self.models.name, **paths, "openapi": "/openapi.json"})
-
-    async def health(self, request: Request) -> Response:
-        """GET /healthz: the process answers."""
-        return JsonResponse({"status": "ok"})
-
-    async def ready(self, request: Request) -> Response:
-        """GET /readyz: send requests here, or no longer."""
-        if self.stopping:
-            return JsonResponse({"status": "stopping"}, 503)
-        return JsonResponse({"status": "ready", "model": self.models.name, "version": self.models.current.number})
-
-    async def show_metrics(self, request: Request) -> Response:
-        """GET /metrics"""
-        await self.admit(request)
-        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
-
-    async def openapi(self, request: Request) -> Response:
-        """GET /openapi.json: holds an item from the training rows, and so needs a key where there are keys."""
-        await self.admit(request)
-        return JsonResponse(self.models.current.openapi)
+Handler = Callable[..., Awaitable[Answer | EventStream]]
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+PAUSE_SECONDS = 0.1  # before it is told that too much waits: who asks again at once then does not make things worse
+GONE = 499  # nginx's code for a client that went away
+METHODS = ("GET", "POST")
+log = logging.getLogger(__name__)
 
 
-def make_app(service: Service) -> Observed:
-    """The ASGI application over `service`."""
-    routes = [
-        Route("/predict", service.predict, methods=["POST"]),
-        Route("/v1/completions", service.complete, methods=["POST"]),
-        Route("/v1/models", service.list_models),
-        Route("/", service.index),
-        Route("/healthz", service.health),
-        Route("/readyz", service.ready),
-        Route("/metrics", service.show_metrics),
-        Route("/openapi.json", service.openapi),
-    ]
-    handlers = {Refusal: refuse, HTTPException: _refuse_http, ClientDisconnect: _nobody_left, Exception: _failed}
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.router.redirect_slashes = False
-    return Observed(app, service.metrics)
+class Path:
+    """`pattern` in OpenAPI's form, as `/v1/models/{model}`; `handle` gets the request and what the braces stand for."""
+
+    def __init__(self, method: str, pattern: str, handle: Handler) -> None:
+        self.method, self.pattern, self.handle = method, pattern, handle
+        self.fixed = "{" not in pattern
+        parts = re.split(r"\{(\w+)\}", pattern)
+        expression = "".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[a-z0-9][a-z0-9._-]{{0,63}})" for i, part in enumerate(parts))
+        self.expression = re.compile(expression)
 
 
-async def _refuse_http(request: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    return error_response(error.status_code, error.detail.lower(), headers=error.headers)
+class App:
+    """ASGI over `paths`."""
+
+    def __init__(self, paths: Sequence[Path], tally: Tally, access: AccessLog, prefix: str) -> None:
+        self._fixed = {(path.method, path.pattern): path for path in paths if path.fixed}
+        self._others = [path for path in paths if not path.fixed]
+        self._tally, self._access = tally, access
+        self._prefix, self._numbers = f"{prefix}{secrets.token_hex(4)}", itertools.count()
+        self.active = 0
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive, time.perf_counter())
+        request.id = self._id(request)
+        status, self.active = GONE, self.active + 1
+        try:
+            answer = await self._answer(request)
+            status = answer.status
+            await answer.send(send, request.id.encode())
+        except ClientGone:
+            status = GONE
+        finally:
+            self.active -= 1
+            seconds = time.perf_counter() - request.started
+            self._tally.observe((REQUESTS, _method(request), request.route, str(status)), seconds)
+            self._access.write(request, status, seconds)
+
+    async def _answer(self, request: Request) -> Answer | EventStream:
+        try:
+            path, found = self._find(request)
+            return await path.handle(request, **found)
+        except Refusal as refusal:
+            self._tally.count("millrace_errors", refusal.kind)
+            if refusal.kind == "overloaded":
+                await asyncio.sleep(PAUSE_SECONDS)
+            return refusal_answer(refusal)
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request %s failed", request.id)
+            self._tally.count("millrace_errors", "failed")
+            return refusal_answer(Refusal(500, "the service failed; its log says more"))
+
+    def _find(self, request: Request) -> tuple[Path, dict[str, str]]:
+        method = "GET" if request.method == "HEAD" else request.method
+        path = self._fixed.get((method, request.path))
+        if path is not None:
+            request.route = path.pattern
+            return path, {}
+        allowed = {one for one in METHODS if (one, request.path) in self._fixed}
+        for path in self._others:
+            if match := path.expression.fullmatch(request.path):
+                if path.method == method:
+                    request.route = path.pattern
+                    return path, match.groupdict()
+                allowed.add(path.method)
+        if allowed:
+            raise Refusal(405, f"method: found {request.method[:20]}, wanted {' or '.join(sorted(allowed))}", headers={"allow": ", ".join(sorted(allowed))})
+        raise not_found()
+
+    def _id(self, request: Request) -> str:
+        """The client's own, where it can stand in a header and a log; else one that no other process makes."""
+        given = request.headers.get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return f"{self._prefix}-{next(self._numbers):x}"
 
 
-async def _nobody_left(request: Request, error: Exception) -> Response:
-    return Response(status_code=499)  # nginx's code for a client that went away; nobody reads it
-
-
-async def _failed(request: Request, error: Exception) -> Response:
-    return error_response(500, "the service failed; its log says more")
+def _method(request: Request) -> str:
+    """OpenTelemetry's rule: what is not known is `_OTHER`, so that nobody can make up metrics."""
+    return request.method if request.method in ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH") else "_OTHER"

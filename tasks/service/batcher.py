@@ -6,31 +6,30 @@ alone, so that nobody else's answer suffers. Requests that were cancelled or wai
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from tasks.service.limits import Limits
+from tasks.service.queues import FairQueue, Work
 from tasks.service.refusals import Refusal
 from tasks.transforms.items import ItemError
 
 Columns = Mapping[str, Sequence[Any]]
 Predict = Callable[[Columns], list[Any]]
+Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
+NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
 RETRY = {"retry-after": "1"}
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True, eq=False)
-class Work:
-    """One request's rows and the answer it waits for."""
+class Observer(Protocol):
+    """Is told of each batch: its works, rows, and the seconds that its forward took."""
 
-    columns: Columns
-    rows: int
-    expires: float
-    answer: asyncio.Future[list[Any]]
+    def __call__(self, works: Sequence[Work], rows: int, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -40,40 +39,67 @@ class Cost:
     fixed: float
     row: float
 
-    def on_loop(self, rows: int) -> bool:
-        """Whether a forward of `rows` rows may hold up the event loop."""
-        return self.fixed + rows * self.row < ON_LOOP_SECONDS
+    def of(self, rows: int) -> float:
+        """Seconds of a forward of `rows` rows."""
+        return self.fixed + rows * self.row
 
 
 class Batcher:
-    """Batches for one loaded model, on the event loop that is running. `observe` is told the rows of each batch."""
+    """Batches for one loaded model, on the event loop that is running."""
 
-    def __init__(
-        self, predict: Predict, cost: Cost, executor: Executor, limits: Limits, observe: Callable[[int], None]
-    ) -> None:
+    def __init__(self, predict: Predict, cost: Cost, executor: Executor, limits: Limits, observe: Observer) -> None:
         self._predict, self._cost, self._executor = predict, cost, executor
         self._limits, self._observe = limits, observe
-        self._queue: deque[Work] = deque()
+        self._queue = FairQueue()
         self._busy = self._in_thread = False
-        self.queued_rows = 0
+        self._row_seconds = cost.of(limits.batch_rows) / limits.batch_rows
 
-    def submit(self, columns: Columns, rows: int) -> asyncio.Future[list[Any]]:
-        """The future predictions of `rows` rows that `parse` has accepted; Refusal 503 when too much waits."""
-        if self._queue and self.queued_rows + rows > self._limits.queue_rows:
-            raise Refusal(503, f"queue: found {self.queued_rows} rows waiting; try again later", headers=RETRY)
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait."""
+        return self._queue.rows
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is computed."""
+        return not self._busy
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether what waits now takes so long that a client may go away meanwhile."""
+        return self._in_thread or self._cost.of(min(self.queued_rows, self._limits.batch_rows)) >= ON_LOOP_SECONDS
+
+    def room(self, rows: int, key: str) -> None:
+        """Refusal 503 when too much waits already, 429 when it is this key's own."""
+        if not self._queue.rows or self._fits(rows):
+            return
+        if not self._queue.yields_to(key):
+            found = f"queue: found {self._queue.rows} rows waiting"
+            if self._queue.holders > 1:
+                raise Refusal(429, f"{found}, the most by this key; try again later", headers=RETRY, kind="overloaded")
+            raise Refusal(503, f"{found}; try again later", headers=RETRY)
+
+    def submit(self, columns: Columns, rows: int, key: str = "", seconds: float = 0.0) -> asyncio.Future[list[Any]]:
+        """The future predictions of `rows` rows that `parse` has accepted; Refusal 429 or 503 when too much waits.
+
+        `key`: whose turn it takes; `seconds`: how long it may wait, where that is less than the limit.
+        """
+        self.room(rows, key)
+        while self._queue.rows and not self._fits(rows) and (last := self._queue.drop_for(key)):
+            message = f"queue: found {self._queue.rows} rows waiting, the most by this key; try again later"
+            last.answer.set_exception(Refusal(429, message, headers=RETRY, kind="overloaded"))
         loop = asyncio.get_running_loop()
-        work = Work(columns, rows, loop.time() + self._limits.queue_seconds, loop.create_future())
-        self._queue.append(work)
-        self.queued_rows += rows
+        now, most = loop.time(), self._limits.queue_seconds
+        work = Work(columns, rows, now, now + (min(seconds, most) if seconds else most), loop.create_future())
+        self._queue.put(work, key)
         if not self._busy:
             self._busy = True
             loop.call_soon(self._next)  # after the other requests that this turn of the loop has read
         return work.answer
 
-    @property
-    def takes_long(self) -> bool:
-        """Whether what waits now takes so long that a client may go away meanwhile."""
-        return self._in_thread or not self._cost.on_loop(min(self.queued_rows, self._limits.batch_rows))
+    def _fits(self, rows: int) -> bool:
+        waiting = self._queue.rows + rows
+        return waiting <= self._limits.queue_rows and waiting * self._row_seconds <= self._limits.wait_seconds
 
     def _next(self) -> None:
         batch = self._gather()
@@ -81,36 +107,34 @@ class Batcher:
             self._busy = False
             return
         rows = sum(work.rows for work in batch)
-        self._observe(rows)
         loop = asyncio.get_running_loop()
-        if self._cost.on_loop(rows):
-            self._settle(run(self._predict, batch))
+        if self._cost.of(rows) < ON_LOOP_SECONDS:
+            self._settle(batch, *timed(self._predict, batch))
             loop.call_soon(self._next)
         else:
             self._in_thread = True
-            loop.run_in_executor(self._executor, run, self._predict, batch).add_done_callback(self._finished)
+            done = loop.run_in_executor(self._executor, timed, self._predict, batch)
+            done.add_done_callback(lambda future: self._finished(batch, future))
 
-    def _finished(self, future: "asyncio.Future[list[Outcome]]") -> None:
+    def _finished(self, batch: list[Work], future: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._in_thread = False
-        self._settle(future.result())
+        self._settle(batch, *future.result())
         self._next()
 
     def _gather(self) -> list[Work]:
         """Works of up to `batch_rows` rows (at least one) that somebody still waits for."""
         now, rows, batch = asyncio.get_running_loop().time(), 0, []
-        while self._queue and (not batch or rows + self._queue[0].rows <= self._limits.batch_rows):
-            work = self._queue.popleft()
-            self.queued_rows -= work.rows
-            if work.answer.done():
-                continue
+        while (work := self._queue.first()) and (not batch or rows + work.rows <= self._limits.batch_rows):
+            self._queue.take()
             if work.expires < now:
                 work.answer.set_exception(Refusal(503, "queue: waited too long; try again later", headers=RETRY))
                 continue
+            work.begun = now
             batch.append(work)
             rows += work.rows
         return batch
 
-    def _settle(self, outcomes: "Iterable[Outcome]") -> None:
+    def _settle(self, batch: list[Work], outcomes: list[Outcome], seconds: float) -> None:
         for work, outcome in outcomes:
             if work.answer.done():
                 continue
@@ -118,9 +142,15 @@ class Batcher:
                 work.answer.set_exception(outcome)
             else:
                 work.answer.set_result(outcome)
+        rows = sum(work.rows for work in batch)
+        self._row_seconds += NEWEST * (seconds / rows - self._row_seconds)
+        self._observe(batch, rows, seconds)
 
 
-Outcome = tuple[Work, "list[Any] | Refusal"]
+def timed(predict: Predict, batch: list[Work]) -> tuple[list[Outcome], float]:
+    """What `run` gives, and the seconds that it took."""
+    started = time.perf_counter()
+    return run(predict, batch), time.perf_counter() - started
 
 
 def run(predict: Predict, batch: list[Work]) -> list[Outcome]:

@@ -1,30 +1,36 @@
-"""What a request may cost: bytes, inflated bytes, seconds, items. A body is read and inflated no further than its limit."""
+"""What a request may cost: bytes, inflated bytes, seconds, items, depth. A body is read and inflated no further than its limit."""
 
-import asyncio
 import zlib
-from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+import msgspec
 
+from tasks.service.exchange import Request
 from tasks.service.refusals import Refusal
 
 GZIP = zlib.MAX_WBITS | 16
 
 
-@dataclass(frozen=True)
-class Limits:
-    """Limits of one request (`body_bytes` also after inflating), and of what waits for the model.
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of one request, of a connection, of what waits for a model, and of loaded models.
 
+    `body_bytes` counts also after inflating; `wait_seconds` bounds the time that what waits will take, as far as can be foreseen, and
+    `queue_seconds` how long one may really have waited. `memory_mib`: of one worker's loaded models, 0 for no limit.
     `completions` are computed at a time; `choices`, `completion_tokens`, `stops` and `prompt_bytes` bound one of them.
     """
 
     body_bytes: int = 4 * 2**20
     body_seconds: float = 10.0
+    header_bytes: int = 16 * 2**10
+    header_seconds: float = 10.0
+    idle_seconds: float = 75.0
+    connections: int = 4096
     items: int = 1024
     batch_rows: int = 64
     queue_rows: int = 4096
     queue_seconds: float = 10.0
-    grace_seconds: int = 30
+    wait_seconds: float = 1.0
+    grace_seconds: float = 30.0
+    memory_mib: float = 0.0
     completions: int = 2
     completions_waiting: int = 16
     completion_tokens: int = 1024
@@ -34,37 +40,34 @@ class Limits:
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
-    """The request's body, inflated; Refusal 408, 413 or 415."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise Refusal(
-            415, f"body: found content-encoding {encoding!r}, wanted gzip or none", headers={"accept-encoding": "gzip"}
-        )
-    declared = request.headers.get("content-length", "0")
+    """The request's body, inflated; Refusal 413 or 415. A slow one is ended by the connection, which knows the time."""
+    encoding = request.headers.get(b"content-encoding")
+    declared = request.headers.get(b"content-length", b"0")
     if not declared.isdigit() or int(declared) > limits.body_bytes:
         raise _too_large(limits)
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            body = await _receive(request, limits)
-    except TimeoutError:
-        message = f"body: not here after {limits.body_seconds:g} s; send it faster or in smaller requests"
-        raise Refusal(408, message, headers={"connection": "close"}) from None
-    return _inflate(body, limits) if encoding == "gzip" else body
+    message = await request.receive()
+    body = message["body"] if not message["more_body"] else await _gather(request, limits, message["body"])
+    if len(body) > limits.body_bytes:
+        raise _too_large(limits)
+    if encoding is None or encoding == b"identity":
+        return body
+    if encoding.strip().lower() != b"gzip":
+        found = encoding[:40].decode("latin-1")
+        message = f"body: found content-encoding {found!r}, wanted gzip or none"
+        raise Refusal(415, message, headers={"accept-encoding": "gzip"})
+    return _inflate(body, limits)
 
 
-async def _receive(request: Request, limits: Limits) -> bytes:
-    chunks, size = [], 0
+async def _gather(request: Request, limits: Limits, first: bytes) -> bytes:
+    chunks, size = [first], len(first)
     while True:
         message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk = message.get("body", b"")
-        size += len(chunk)
+        size += len(message["body"])
         if size > limits.body_bytes:
             raise _too_large(limits)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(chunks)
 
 
 def _inflate(body: bytes, limits: Limits) -> bytes:
@@ -83,5 +86,7 @@ def _inflate(body: bytes, limits: Limits) -> bytes:
 def _too_large(limits: Limits) -> Refusal:
     mebibytes = limits.body_bytes / 2**20
     return Refusal(
-        413, f"body: found more than {mebibytes:g} MiB (also counted after inflating); send fewer items a request"
+        413,
+        f"body: found more than {mebibytes:g} MiB (also counted after inflating); send fewer items a request",
+        headers={"connection": "close"},
     )

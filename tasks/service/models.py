@@ -1,116 +1,155 @@
-"""The model that serves: loaded, verified, warmed, its golden requests answered; replaced by swapping one reference."""
+"""A worker's loaded versions, and which of them answers. A swap replaces one reference; requests under way end where they began."""
 
-import json
+import asyncio
+import logging
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.blobs import read_blob
-from storage.entries import entry_key
-from storage.objects import ObjectStore
-from storage.registry import Registry, Version
-from tasks.inference.golden import check_golden
-from tasks.inference.predictor import Predictor
-from tasks.inference.releases import find_version, load_version
-from tasks.service.batcher import Batcher, Columns, Cost
+from tasks.inference.runtime import Runtime
+from tasks.service.arms import Arms
+from tasks.service.batcher import Batcher, Columns
+from tasks.service.exchange import Request
+from tasks.service.grants import not_found
 from tasks.service.limits import Limits
-from tasks.service.metrics import Metrics
-from tasks.service.openapi import document
+from tasks.service.loading import Loaded, Loader
+from tasks.service.queues import Work
+from tasks.service.routes import Route
+from tasks.service.tally import Tally
 
-GOLDEN_TOLERANCE = 0.02  # int8 kernels differ between processors; a damaged model is far off
-TRIES = 5
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A version that has passed its checks, off the event loop."""
-
-    version: Version
-    predictor: Predictor
-    cost: Cost
+SPARE = 1  # versions of a model that no alias points at any more stay for a rollback, the latest so many
+log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Served:
     """A loaded version with its batcher. A request keeps the one it began with until its answer."""
 
     name: str
     number: int
-    predictor: Predictor
+    runtime: Runtime
     batcher: Batcher
-    openapi: dict[str, Any]
     created: int
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where versions of model `name` come from; `wanted` is an alias to follow, or the number of one version."""
-
-    store: ObjectStore
-    registry: Registry
-    name: str
-    wanted: str | int
-
-    def find(self) -> Version:
-        """The version wanted now; Untrusted when the log has been tampered with."""
-        return find_version(self.registry, self.name, self.wanted)
-
-    def length(self, known: int = 0) -> int:
-        """Entries in the model's log, of which `known` are known: one small request when there are no more."""
-        while self.store.size(entry_key(self.name, known)) is not None:
-            known += 1
-        return known
-
-    def load(self, version: Version) -> Loaded:
-        """Fetch, verify, warm and try `version`; an error of storage's tree when it must not serve."""
-        predictor, manifest = load_version(self.store, self.registry, self.name, version)
-        golden = json.loads(read_blob(self.store, manifest.files["golden.json"]))
-        check_golden(predictor, golden, GOLDEN_TOLERANCE)
-        return Loaded(version, predictor, _measure(predictor, golden["items"]))
+    memory_bytes: int
+    used: float = 0.0
 
 
 @dataclass
 class Models:
-    """`current` is the one reference that a swap replaces; only the event loop's thread does so."""
+    """`routes` by model is the one reference that a swap replaces; only the event loop's thread does so."""
 
-    name: str
+    loader: Loader
     limits: Limits
-    metrics: Metrics
-    executor: Executor
-    with_keys: bool
-    current: Served = field(init=False)
+    tally: Tally
+    arms: Arms
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    _served: dict[tuple[str, int], Served] = field(default_factory=dict)
+    _loading: dict[tuple[str, int], "asyncio.Future[Served]"] = field(default_factory=dict)
+    _forward: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "forward"))
+    _load: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
-    def serve(self, loaded: Loaded) -> None:
-        """Let requests from now on be answered by `loaded`; those under way end where they began."""
-        predictor = loaded.predictor
-        batcher = Batcher(
-            _predictions(predictor), loaded.cost, self.executor, self.limits, self.metrics.batch_rows.observe
-        )
-        openapi = document(self.name, predictor.transforms.describe(), self.limits.items, self.with_keys)
-        created = int(loaded.version.time)
-        self.current = Served(self.name, loaded.version.number, predictor, batcher, openapi, created)
-        self.metrics.version.labels(self.name).set(loaded.version.number)
-        self.metrics.queued_rows.set_function(lambda: batcher.queued_rows)
+    @property
+    def ready(self) -> bool:
+        """Whether there is something to serve."""
+        return bool(self.routes)
+
+    def route(self, name: str) -> Route:
+        """A model's route; an empty name is the first model's. Refusal 404."""
+        route = self.routes.get(name) if name else next(iter(self.routes.values()), None)
+        if route is None:
+            raise not_found()
+        return route
+
+    async def pick(self, request: Request, route: Route, chosen: tuple[int, str] | None) -> Served:
+        """The version that answers: the one `chosen`, or as the route says. Loaded first where it was unloaded."""
+        number, request.role = chosen or route.choose(request)
+        request.model, request.version = route.model, number
+        served = self._served.get((route.model, number)) or await self.load(route.model, number)
+        served.used = time.monotonic()
+        return served
+
+    async def prepare(self, routes: Iterable[Route]) -> None:
+        """Load all versions that `routes` need; an error of storage's tree when one must not serve."""
+        for route in routes:
+            for number in sorted(route.numbers):
+                await self.load(route.model, number)
+
+    def turn(self, routes: Sequence[Route]) -> None:
+        """From now on requests are answered as `routes` say."""
+        self.routes = {route.model: route for route in routes}
+        self.arms.follow(self.routes)
+        for route in routes:
+            self._unload_spare(route)
+
+    async def load(self, name: str, number: int) -> Served:
+        """The version, loaded; those who ask for it meanwhile wait for the same."""
+        place = name, number
+        if place in self._served:
+            return self._served[place]
+        if place not in self._loading:
+            loading = self._loading[place] = asyncio.ensure_future(self._loaded(place))
+            loading.add_done_callback(lambda done: self._loading.pop(place, None) and done.exception())
+        return await asyncio.shield(self._loading[place])
+
+    def loaded(self) -> list[Served]:
+        """All that is in memory."""
+        return list(self._served.values())
+
+    async def _loaded(self, place: tuple[str, int]) -> Served:
+        loaded = await asyncio.get_running_loop().run_in_executor(self._load, self.loader.load, *place)
+        served = self._served[place] = self._serve(place[0], loaded)
+        self._make_room(served)
+        return served
+
+    def _serve(self, name: str, loaded: Loaded) -> Served:
+        number, runtime = loaded.version.number, loaded.runtime
+        observe = self._observer(name, number)
+        batcher = Batcher(_predictions(runtime), loaded.cost, self._forward, self.limits, observe)
+        self.arms.know(name, number, loaded.cost)
+        return Served(name, number, runtime, batcher, int(loaded.version.time), loaded.memory_bytes, time.monotonic())
+
+    def _observer(self, name: str, number: int) -> Callable[[Sequence[Work], int, float], None]:
+        labels = name, str(number)
+        waited, took = ("millrace_queue_duration_seconds", *labels), ("millrace_batch_duration_seconds", *labels)
+        size, tally, arms = ("millrace_batch_rows", *labels), self.tally, self.arms
+
+        def observe(works: Sequence[Work], rows: int, seconds: float) -> None:
+            tally.observe(size, rows)
+            tally.observe(took, seconds)
+            for work in works:
+                tally.observe(waited, work.begun - work.came)
+            arms.note_batch(name, number, rows, seconds)
+
+        return observe
+
+    def _unload_spare(self, route: Route) -> None:
+        """Unload what no alias points at any more, except the latest."""
+        spare = [s for s in self._served.values() if s.name == route.model and s.number not in route.numbers]
+        for served in sorted(spare, key=lambda served: served.used)[: len(spare) - SPARE]:
+            self._unload(served)
+
+    def _make_room(self, newest: Served) -> None:
+        """Unload the least recently used versions, those without an alias first, until the limit on memory holds."""
+        most = self.limits.memory_mib * 2**20
+        held = {(route.model, number) for route in self.routes.values() for number in route.numbers}
+        others = [served for served in self._served.values() if served is not newest and served.batcher.idle]
+        for served in sorted(others, key=lambda served: ((served.name, served.number) in held, served.used)):
+            if not most or sum(one.memory_bytes for one in self._served.values()) <= most:
+                return
+            self._unload(served)
+
+    def _unload(self, served: Served) -> None:
+        log.info("unloaded %s version %d", served.name, served.number)
+        self._served.pop((served.name, served.number), None)
 
 
-def _predictions(predictor: Predictor) -> Callable[[Columns], list[Any]]:
-    return lambda columns: predictor.predict(columns)[0]
+def _predictions(runtime: Runtime) -> Callable[[Columns], list[Any]]:
+    """For each row its prediction and its outputs (K,)."""
 
+    def predict(columns: Columns) -> list[Any]:
+        predictions, outputs_BK = runtime.predict(columns)
+        return list(zip(predictions, outputs_BK, strict=True))
 
-def _measure(predictor: Predictor, items: Sequence[Any]) -> Cost:
-    """What a forward costs from parsed columns to predictions, by the best of a few tries at 1 and at 16 rows."""
-    one, many = _seconds(predictor, items, 1), _seconds(predictor, items, 16)
-    row = max(0.0, (many - one) / 15)
-    return Cost(max(0.0, one - row), row)
-
-
-def _seconds(predictor: Predictor, items: Sequence[Any], rows: int) -> float:
-    columns = predictor.parse([items[i % len(items)] for i in range(rows)])
-    best = float("inf")
-    for _ in range(TRIES):
-        started = time.perf_counter()
-        predictor.predict(columns)
-        best = min(best, time.perf_counter() - started)
-    return best
+    return predict

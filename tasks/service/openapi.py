@@ -1,4 +1,4 @@
-"""The OpenAPI document of a service, with an item that this model takes."""
+"""The OpenAPI document of a service: every path, with items that its models take."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,116 +10,190 @@ ERROR = {
         "error": {
             "type": "object",
             "required": ["message"],
-            "properties": {"message": {"type": "string"}, "item": {"type": "integer", "minimum": 0}},
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "item": {"type": "integer", "minimum": 0},
+            },
         }
     },
 }
 REFUSALS = {
-    400: "The body is no JSON",
+    400: "The body is no JSON, or no whole gzip",
     401: "No key, or one that is not valid",
     404: "Nothing here that this key may use",
-    408: "The body came too slowly",
+    405: "Another method is wanted",
+    408: "Headers or body came too slowly",
     413: "The body is too large",
     415: "The body's encoding is not gzip or none",
     422: "The body or an item cannot be used; the message names it",
-    429: "Too many wrong keys",
+    429: "Too many wrong keys, or too many requests by this key; Retry-After says when to try again",
     500: "The model failed",
     503: "Too much waits; Retry-After says when to try again",
 }
+PUBLIC = ("/", "/healthz", "/readyz", "/v2", "/v2/health/live", "/v2/health/ready", "/status")
+GETS = {
+    "/": "Where things are",
+    "/healthz": "Whether the process answers",
+    "/readyz": "Whether the models are loaded, and which versions; 503 while stopping",
+    "/metrics": "Metrics of all workers in Prometheus' text format",
+    "/status": "A page that shows versions, traffic, latency and errors",
+    "/status.json": "What the page shows",
+    "/openapi.json": "This document",
+    "/v1/models": "The models that this key may use, as OpenAI's API lists them",
+    "/v1/models/{model}": "One model: OpenAI's description and TensorFlow Serving's status",
+    "/v1/models/{model}/metadata": "TensorFlow Serving's signatures",
+    "/v2": "The server, by the Open Inference Protocol",
+    "/v2/health/live": "Whether the process answers",
+    "/v2/health/ready": "Whether the models are loaded",
+    "/v2/models/{model}": "A model's inputs and outputs, by the Open Inference Protocol",
+    "/v2/models/{model}/ready": "Whether the model is loaded",
+    "/v2/models/{model}/config": "A model's configuration in Triton's form",
+}
+TEXT = {"/metrics": "text/plain", "/status": "text/html"}
+ANY = {"type": "object"}
 
 
-def document(name: str, description: Mapping[str, Any], max_items: int, with_keys: bool) -> dict[str, Any]:
-    """OpenAPI 3.1 for model `name`; `description` is its transforms' `describe()`."""
-    paths: dict[str, Any] = {
-        "/predict": {"post": _predict(description, max_items)},
-        "/": {"get": _get("Where things are")},
-        "/healthz": {"get": _get("Whether the process answers")},
-        "/readyz": {"get": _get("Whether a model is loaded, and which; 503 while stopping")},
-        "/metrics": {"get": _get("Metrics in Prometheus' text format", "text/plain")},
-        "/openapi.json": {"get": _get("This document")},
+def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_keys: bool) -> dict[str, Any]:
+    """OpenAPI 3.1 for models by their names, each with its transforms' `describe()`."""
+    paths: dict[str, Any] = {path: {"get": _get(path, text)} for path, text in GETS.items()}
+    posts = {
+        "/predict": _predict(described, max_items),
+        "/feedback": _post("Tell the right answers to an earlier request", _feedback(), {"request_id": "…", "labels": ["…"]}),
+        "/v1/models/{model}:predict": _tensorflow(described, max_items),
+        "/v2/models/{model}/infer": _post("Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), None),
+        "/v2/repository/index": _post("The models that this key may use, in Triton's form", ANY, None, required=False),
     }
-    if description["task"] == "language_model":
-        paths |= {"/v1/completions": {"post": _complete(name, description["example"])}}
-        paths |= {"/v1/models": {"get": _get("The model that serves, as OpenAI's API lists it")}}
-    document: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": f"Millrace: {name}", "version": "1", "description": f"Predicts {description['target']!r}."},
-        "paths": paths,
-    }
+    writers = {name: one for name, one in described.items() if one["task"] == "language_model"}
+    if writers:
+        posts |= {"/v1/completions": _complete(writers), "/v1/chat/completions": _chat(writers)}
+    for path, operation in posts.items():
+        paths.setdefault(path, {})["post"] = operation
+    for path, operations in paths.items():
+        if "{model}" in path:
+            names = {"type": "string", "enum": list(described) or ["…"]}
+            for operation in operations.values():
+                operation["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": names}]
+    title = f"Millrace: {', '.join(described)}" if described else "Millrace"
+    document: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": title, "version": "1"}, "paths": paths}
     if with_keys:
-        schemes = {
-            "bearer": {"type": "http", "scheme": "bearer"},
-            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-        }
-        document["components"] = {"securitySchemes": schemes}
-        document["security"] = [{"bearer": []}, {"header": []}]
-        for path in ("/", "/healthz", "/readyz"):
-            paths[path]["get"]["security"] = []
+        _secure(document)
     return document
 
 
-def _predict(description: Mapping[str, Any], max_items: int) -> dict[str, Any]:
-    items = {"type": "array", "minItems": 1, "maxItems": max_items, "items": description["item_schema"]}
-    answer = {
-        "type": "object",
-        "required": ["prediction", "model", "version"],
-        "properties": {
-            "prediction": {"type": "array", "items": description["prediction_schema"]},
-            "model": {"type": "string"},
-            "version": {"type": "integer"},
-        },
+def _secure(document: dict[str, Any]) -> None:
+    schemes = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
-    body = {
-        "type": "object",
-        "required": ["input_data"],
-        "properties": {"input_data": items},
-        "additionalProperties": False,
-    }
+    document["components"] = {"securitySchemes": schemes}
+    document["security"] = [{"bearer": []}, {"header": []}]
+    for path in PUBLIC:
+        document["paths"][path]["get"]["security"] = []
+
+
+def _predict(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str, Any]:
+    schemas = [_items(one, "input_data", most, name, len(described) > 1) for name, one in described.items()]
+    answer = _object({"prediction": _array(_predictions(described)), "model": {"type": "string"}, "version": {"type": "integer"}})
+    sentences = [f"{name}: each item is {one['item']}; predicts {one['target']!r}." for name, one in described.items()]
+    example = next(({"input_data": [one["example"]]} for one in described.values()), None)
+    operation = _post("Predict", _any(schemas), example, answer)
+    return {**operation, "description": " ".join(sentences)}
+
+
+def _tensorflow(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str, Any]:
+    schemas = [_items(one, "instances", most, name, False) for name, one in described.items()]
+    example = next(({"instances": [one["example"]]} for one in described.values()), None)
+    return _post("Predict, by TensorFlow Serving's REST API", _any(schemas), example, _object({"predictions": {"type": "array"}}))
+
+
+def _items(one: Mapping[str, Any], field: str, most: int, name: str, several: bool) -> dict[str, Any]:
+    items = {"type": "array", "minItems": 1, "maxItems": most, "items": one["item_schema"]}
+    properties: dict[str, Any] = {field: items}
+    if several:
+        properties["model"] = {"type": "string", "const": name}
+    return {"type": "object", "properties": properties, "required": [field], "additionalProperties": False}
+
+
+def _predictions(described: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return _any([one["prediction_schema"] for one in described.values()])
+
+
+def _feedback() -> dict[str, Any]:
+    label = {"type": ["string", "number"]}
+    fields = {"request_id": {"type": "string", "minLength": 1, "maxLength": 64}, "labels": {**_array(label), "minItems": 1}}
+    return _object(fields)
+
+
+def _infer() -> dict[str, Any]:
+    tensor = _object(
+        {
+            "name": {"type": "string"},
+            "shape": {**_array({"type": "integer", "minimum": 0}), "minItems": 1},
+            "datatype": {"type": "string"},
+        }
+    )
+    return _object({"inputs": {**_array(tensor), "minItems": 1}})
+
+
+def _complete(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    texts = {"oneOf": [{"type": "string"}, {**_array({"type": "string"}), "minItems": 1}]}
+    fields = {"prompt": texts, **_sampling(writers), "echo": {"type": "boolean", "default": False}}
+    name, one = next(iter(writers.items()))
+    sent = {"model": name, "prompt": one["example"], "max_tokens": 64, "temperature": 0}
+    schema = {"type": "object", "required": ["prompt"], "properties": fields}
+    return _post("Go on with a text: OpenAI's completions; with `stream`, server-sent events", schema, sent)
+
+
+def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    message = _object({"role": {"enum": ["system", "developer", "user", "assistant"]}, "content": {"type": "string"}})
+    fields = {"messages": {**_array(message), "minItems": 1}, **_sampling(writers)}
+    sent = {"model": next(iter(writers)), "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
+    schema = {"type": "object", "required": ["messages"], "properties": fields}
+    return _post("Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent)
+
+
+def _sampling(writers: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "summary": f"Predict {description['target']!r}",
-        "description": f"Each item is {description['item']}.",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": body, "example": {"input_data": [description["example"]]}}},
-        },
-        "responses": {"200": _answer("One prediction an item, in order", answer), **_refusals()},
-    }
-
-
-def _complete(name: str, example: str) -> dict[str, Any]:
-    texts = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
-    fields: dict[str, Any] = {
-        "prompt": texts,
-        "model": {"type": "string", "const": name},
-        "max_tokens": {"type": "integer", "minimum": 1, "default": 16},
+        "model": {"type": "string", "enum": list(writers)},
+        "max_tokens": {"type": "integer", "minimum": 1},
         "temperature": {"type": "number", "minimum": 0, "maximum": 2, "default": 1},
         "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1, "default": 1},
         "n": {"type": "integer", "minimum": 1, "default": 1},
-        "stop": texts,
+        "stop": {"oneOf": [{"type": "string"}, _array({"type": "string"})]},
         "seed": {"type": "integer", "minimum": 0},
-        "echo": {"type": "boolean", "default": False},
         "stream": {"type": "boolean", "default": False},
     }
-    choice = {"text": {"type": "string"}, "index": {"type": "integer"}, "finish_reason": {"enum": ["stop", "length"]}}
-    answer: dict[str, Any] = {"id": {"type": "string"}, "model": {"type": "string"}, "usage": {"type": "object"}}
-    answer["choices"] = {"type": "array", "items": {"type": "object", "properties": choice}}
-    sent = {"model": name, "prompt": example, "max_tokens": 64, "temperature": 0}
-    body = {"schema": {"type": "object", "required": ["prompt"], "properties": fields}, "example": sent}
-    return {
-        "summary": "Go on with a text",
-        "description": "OpenAI's completions API; with `stream`, server-sent events.",
-        "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": {"200": _answer("The texts", {"type": "object", "properties": answer}), **_refusals()},
-    }
 
 
-def _refusals() -> dict[str, Any]:
-    return {str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}
+def _post(
+    summary: str, schema: Mapping[str, Any], example: Any, answer: Mapping[str, Any] = ANY, required: bool = True
+) -> dict[str, Any]:
+    content = {"schema": schema} | ({"example": example} if example is not None else {})
+    answers = {"200": _answer("Done", answer), **{str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}}
+    if "feedback" in summary or "right answers" in summary:
+        answers["202"] = _answer("No worker remembers the request; its labels are not counted", ANY)
+    return {"summary": summary, "requestBody": {"required": required, "content": {"application/json": content}}, "responses": answers}
+
+
+def _get(path: str, summary: str) -> dict[str, Any]:
+    content = {TEXT.get(path, "application/json"): {}}
+    answers = {"200": {"description": summary, "content": content}}
+    answers |= {str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}
+    return {"summary": summary, "responses": answers}
 
 
 def _answer(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"description": text, "content": {"application/json": {"schema": schema}}}
 
 
-def _get(summary: str, media_type: str = "application/json") -> dict[str, Any]:
-    return {"summary": summary, "responses": {"200": {"description": summary, "content": {media_type: {}}}}}
+def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _array(items: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _any(schemas: list[Any]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas} if schemas else ANY

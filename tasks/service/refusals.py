@@ -1,45 +1,41 @@
 """A request that is not answered with a prediction, and the JSON that says why."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import orjson
-from starlette.requests import Request
-from starlette.responses import Response
 
 
 class Refusal(Exception):
-    """`status` and `message` go to the client; `item` is the index of the item at fault, where it is one."""
+    """`status` and `message` go to the client; `item` is the index of the item at fault, where it is one; `kind` is counted."""
 
     def __init__(
-        self, status: int, message: str, item: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        item: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        kind: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.item = item
-        self.headers = headers
+        self.headers = headers or {}
+        self.kind = kind or KINDS.get(status, "bad_request")
 
 
-class JsonResponse(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+class ClientGone(Exception):
+    """Nobody is left to answer."""
 
 
-def error_response(
-    status: int, message: str, item: int | None = None, headers: Mapping[str, str] | None = None
-) -> JsonResponse:
-    """`{"error": {"message"}}`, with `item` where one item is at fault."""
-    error = {"message": message} if item is None else {"message": message, "item": item}
-    return JsonResponse({"error": error}, status, headers)
-
-
-async def refuse(request: Request, error: Exception) -> Response:
-    """Starlette's handler for Refusal."""
-    if not isinstance(error, Refusal):
-        raise error
-    return error_response(error.status, error.message, error.item, error.headers)
+KINDS = {
+    401: "unauthorised",
+    404: "not_found",
+    405: "not_found",
+    408: "slow",
+    413: "too_large",
+    415: "bad_encoding",
+    422: "bad_item",
+    429: "limited",
+    500: "failed",
+    503: "overloaded",
+    504: "deadline",
+}

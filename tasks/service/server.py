@@ -1,101 +1,82 @@
-"""Loads the first model, runs uvicorn over it, follows the alias, and stops after the last answer."""
+"""uvicorn over our application: our connections, a certificate that is read again when it changes, an end after the last answer."""
 
 import asyncio
 import contextlib
-import json
-import signal
 import socket
-import sys
+import ssl
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import uvicorn
-import uvloop
 
-from storage.objects import open_store
-from storage.registry import open_registry
-from tasks.service.app import Service, make_app
-from tasks.service.follower import Follower
-from tasks.service.guard import Guard
+from storage.errors import ConfigError
+from tasks.service.connection import Connection, sweep
 from tasks.service.limits import Limits
-from tasks.service.metrics import Metrics
-from tasks.service.models import Models, Source
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from tasks.service.settings import TlsSettings
 
 
 class Server(uvicorn.Server):
-    """uvicorn that says when it is ready, and exits with 0 after a signal (its own way is to die of the signal)."""
+    """Listens on sockets that are bound already, and stops when it is told to; signals are the worker's."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, app: Any, limits: Limits, tls: "Certificate | None") -> None:
+        bounded = type("BoundedConnection", (Connection,), {"limits": limits})
+        config = uvicorn.Config(
+            app,
+            http=bounded,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # an address that anybody can write into a header would undo the throttle
+            backlog=2048,
+            timeout_graceful_shutdown=int(limits.grace_seconds),
+        )
+        config.load()
+        config.ssl = tls.context if tls else None
         super().__init__(config)
-        self._service = service
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Begin to stop at the first signal, stop at once at the second."""
-        loop = asyncio.get_running_loop()
-        for number in STOP_SIGNALS:
-            loop.add_signal_handler(number, self._stop)
+        """None."""
         yield
 
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = self._service.stopping = True
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, then say where."""
+        """Listen, and watch the time that clients take."""
         await super().startup(sockets)
-        model, (host, port) = self._service.models.current, (sockets or [])[0].getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        sys.stdout.write(json.dumps({"url": url, "model": model.name, "version": model.number}) + "\n")
-        sys.stdout.flush()
+        self._sweeping = asyncio.ensure_future(sweep(self.server_state.connections))
+
+    def stop(self) -> None:
+        """Take no more connections, answer what is under way, end; the second time at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
-def serve(
-    listener: socket.socket,
-    storage: str,
-    name: str,
-    wanted: str | int,
-    keys: Path | None,
-    poll_seconds: float,
-    limits: Limits,
-) -> None:
-    """Serve model `name` on `listener` until a signal. `wanted`: an alias to follow, or a version number.
+class Certificate:
+    """TLS 1.2 or later with the certificate and key in two PEM files; ConfigError where they cannot be used."""
 
-    Raises what loading the first model raises: nothing is served that has not passed its checks.
-    """
-    guard, metrics = (Guard(keys) if keys else None), Metrics()
-    store = open_store(storage)
-    source = Source(store, open_registry(store.url), name, wanted)
-    seen = source.length()
-    loaded = source.load(source.find())
-    with ThreadPoolExecutor(1, "forward") as executor:
-        models = Models(name, limits, metrics, executor, with_keys=guard is not None)
-        models.serve(loaded)
-        service = Service(models, metrics, limits, guard)
-        follow = isinstance(wanted, str)
-        uvloop.run(_serve(service, listener, Follower(source, metrics, seen, poll_seconds, loaded) if follow else None))
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context.set_alpn_protocols(["http/1.1"])
+        self.load()
 
+    def load(self) -> None:
+        """Take what the files hold now; connections from here on see it."""
+        paths = self._settings.certificate, self._settings.key
+        try:
+            # First into a context of its own: half of a pair would break the one that serves
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
+            self.context.load_cert_chain(*paths)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"tls: certificate {paths[0]} with key {paths[1]}: {error}; wanted PEM files that fit") from None
 
-async def _serve(service: Service, listener: socket.socket, follower: Follower | None) -> None:
-    config = uvicorn.Config(
-        make_app(service),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # an address that anybody can write into a header would undo the throttle
-        timeout_graceful_shutdown=service.limits.grace_seconds,
-    )
-    if follower:
-        loop = asyncio.get_running_loop()
-        follower.start(lambda loaded: loop.call_soon_threadsafe(service.models.serve, loaded))
-    try:
-        await Server(config, service).serve([listener])
-    finally:
-        if follower:
-            follower.stop()
+    def stamp(self) -> tuple[int, ...]:
+        """Changes with the files."""
+        files = Path(self._settings.certificate), Path(self._settings.key)
+        try:
+            return tuple(part for file in files for part in (file.stat().st_mtime_ns, file.stat().st_size))
+        except OSError:
+            return ()

@@ -1,0 +1,108 @@
+"""One request and its answer, as thin as ASGI allows: https://asgi.readthedocs.io/en/latest/specs/www.html."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from tasks.service.refusals import ClientGone, Refusal
+
+Scope = Mapping[str, Any]
+JSON = b"application/json"
+
+
+class Request:
+    """`id` names it in the answer, the access log and the capture; `key` is who asks, `subject` whom it is about."""
+
+    __slots__ = ("_receive", "headers", "id", "key", "method", "model", "path", "role", "route", "scope", "started", "version")
+
+    def __init__(self, scope: Scope, receive: Any, started: float) -> None:
+        self.scope, self._receive, self.started = scope, receive, started
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.id = self.key = self.model = self.role = self.route = ""
+        self.version = 0
+
+    def header(self, name: bytes, default: str = "") -> str:
+        """A header's value; of one that is there more than once the last."""
+        value = self.headers.get(name)
+        return default if value is None else value.decode("latin-1")
+
+    def query(self, name: str) -> str:
+        """A parameter of the query string, or nothing."""
+        return parse_qs(self.scope["query_string"].decode("latin-1")).get(name, [""])[0]
+
+    @property
+    def address(self) -> str:
+        """Where the client is."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
+    def subject(self) -> str:
+        """Whom the request is about, as the client says in `X-Subject`: the same subject meets the same version."""
+        return self.header(b"x-subject")[:200]
+
+    async def receive(self) -> Mapping[str, Any]:
+        """The next ASGI message; ClientGone."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    async def gone(self) -> None:
+        """Return when the client has gone away."""
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+
+
+class Answer:
+    """Bytes with a status."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, body: bytes, status: int = 200, kind: bytes = JSON, headers: Mapping[str, str] | None = None) -> None:
+        self.body, self.status = body, status
+        self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        for name, value in (headers or {}).items():
+            self.headers.append((name.encode("latin-1"), value.encode("latin-1")))
+
+    async def send(self, send: Any, request_id: bytes) -> None:
+        """The whole answer."""
+        self.headers.append((b"x-request-id", request_id))
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class EventStream:
+    """Server-sent events as they come: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+
+    status = 200
+
+    def __init__(self, events: AsyncGenerator[bytes]) -> None:
+        self._events = events
+
+    async def send(self, send: Any, request_id: bytes) -> None:
+        """Each event at once; closing the connection stops the generator."""
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-request-id", request_id)]})
+        async with aclosing(self._events) as events:
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
+def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """A JSON answer."""
+    return Answer(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers)
+
+
+def refusal_answer(refusal: Refusal) -> Answer:
+    """`{"error": {"message"}}`, with `item` where one item is at fault."""
+    error: dict[str, Any] = {"message": refusal.message, "type": refusal.kind}
+    if refusal.item is not None:
+        error["item"] = refusal.item
+    return json_answer({"error": error}, refusal.status, refusal.headers)

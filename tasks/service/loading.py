@@ -1,0 +1,74 @@
+"""From a version's number to a model that may serve: fetched, its signature and digests checked, warmed, its golden requests answered."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from storage.blobs import read_blob
+from storage.objects import ObjectStore
+from storage.registry import Registry, Version
+from tasks.inference.golden import check_golden
+from tasks.inference.releases import find_version, load_version
+from tasks.inference.runtime import Runtime
+from tasks.service.batcher import Cost
+
+GOLDEN_TOLERANCE = 0.02  # int8 kernels differ between processors; a damaged model is far off
+TRIES = 5
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that has passed its checks. `memory_bytes`: what it took, about."""
+
+    version: Version
+    runtime: Runtime
+    cost: Cost
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Where versions come from."""
+
+    store: ObjectStore
+    registry: Registry
+
+    def load(self, name: str, number: int) -> Loaded:
+        """Fetch, verify, warm and try a version; an error of storage's tree when it must not serve."""
+        before = _resident_bytes()
+        version = find_version(self.registry, name, number)
+        runtime, manifest = load_version(self.store, self.registry, name, version)
+        golden = json.loads(read_blob(self.store, manifest.files["golden.json"]))
+        check_golden(runtime, golden, GOLDEN_TOLERANCE)
+        cost = measure(runtime, golden["items"])
+        stored = sum(blob.size for file, blob in manifest.files.items() if Path(file).suffix == ".onnx")
+        return Loaded(version, runtime, cost, max(stored, _resident_bytes() - before))
+
+
+def measure(runtime: Runtime, items: Sequence[Any]) -> Cost:
+    """What a forward costs from parsed columns to predictions, by the best of a few tries at 1 and at 16 rows."""
+    one, many = _seconds(runtime, items, 1), _seconds(runtime, items, 16)
+    row = max(0.0, (many - one) / 15)
+    return Cost(max(0.0, one - row), row)
+
+
+def _seconds(runtime: Runtime, items: Sequence[Any], rows: int) -> float:
+    columns = runtime.parse([items[i % len(items)] for i in range(rows)])
+    best = float("inf")
+    for _ in range(TRIES):
+        started = time.perf_counter()
+        runtime.predict(columns)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+    except OSError:  # not Linux: then a model counts by its file
+        return 0

@@ -1,0 +1,76 @@
+"""What tells of the service itself: health, metrics, the status page, the OpenAPI document."""
+
+from pathlib import Path
+
+from tasks.service.exchange import Answer, Request, json_answer
+from tasks.service.exposition import CONTENT_TYPE
+from tasks.service.grants import not_found
+from tasks.service.openapi import document
+from tasks.service.service import Service
+
+PAGE = Path(__file__).with_name("status.html")
+SAFE = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+    "x-content-type-options": "nosniff",
+}
+
+
+async def index(service: Service, request: Request) -> Answer:
+    """GET /"""
+    paths = {"predict": "/predict", "feedback": "/feedback", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}
+    protocols = {"tensorflow": "/v1/models/{model}:predict", "open_inference": "/v2/models/{model}/infer", "openai": "/v1"}
+    name = next(iter(service.models.routes), "")
+    return json_answer({"service": "millrace", "model": name, **paths, **protocols, "status": "/status", "openapi": "/openapi.json"})
+
+
+async def health(service: Service, request: Request) -> Answer:
+    """GET /healthz: the process answers."""
+    return json_answer({"status": "ok"})
+
+
+async def live(service: Service, request: Request) -> Answer:
+    """GET /v2/health/live"""
+    return Answer(b"")
+
+
+async def ready(service: Service, request: Request) -> Answer:
+    """GET /readyz, /v2/health/ready: send requests here, or no longer."""
+    if service.stopping or not service.models.ready:
+        return json_answer({"status": "stopping" if service.stopping else "starting"}, 503)
+    versions = {name: route.champion for name, route in service.models.routes.items()}
+    name, number = next(iter(versions.items()))
+    return json_answer({"status": "ready", "model": name, "version": number, "models": versions})
+
+
+async def metrics(service: Service, request: Request) -> Answer:
+    """GET /metrics: of all workers, in Prometheus' text format."""
+    await _admit(service, request)
+    return Answer(await service.channel.ask("metrics"), kind=CONTENT_TYPE.encode())
+
+
+async def status(service: Service, request: Request) -> Answer:
+    """GET /status.json: what the status page shows."""
+    await _admit(service, request)
+    return json_answer(await service.channel.ask("status"))
+
+
+async def page(service: Service, request: Request) -> Answer:
+    """GET /status: the page itself holds no data; it asks for them with the key that it is given."""
+    return Answer(PAGE.read_bytes(), kind=b"text/html; charset=utf-8", headers=SAFE)
+
+
+async def openapi(service: Service, request: Request) -> Answer:
+    """GET /openapi.json: holds items from the training rows, and so only those of models that this key may use."""
+    grant = await service.grants.admit(request)
+    described = {
+        route.model: (await service.models.load(route.model, route.champion)).runtime.transforms.describe()
+        for name, route in service.models.routes.items()
+        if grant.allows("predict", name)
+    }
+    return json_answer(document(described, service.limits.items, service.grants.with_keys))
+
+
+async def _admit(service: Service, request: Request) -> None:
+    grant = await service.grants.admit(request)
+    if not grant.allows("metrics", ""):
+        raise not_found()

@@ -1,0 +1,98 @@
+"""What a service is told in a YAML file beside its options: limits, tokens, certificates, capture, traces."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage.errors import ConfigError
+from tasks.service.limits import Limits
+from tasks.transforms.items import did_you_mean
+
+
+class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`share` of the requests is kept; `buffer`: requests a worker holds before more are dropped; `redact`: names of columns whose
+    values are not kept, `patterns`: regular expressions whose matches in texts are not. `seconds`: the longest between two files.
+    `keep_days`: how long files stay, 0 for ever.
+    """
+
+    share: float = 0.0
+    buffer: int = 2048
+    redact: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    seconds: float = 10.0
+    keep_days: float = 30.0
+
+
+class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """JSON web tokens that are accepted: signed with one of `algorithms` by a key in `keys` (a PEM or JWKS file), for `audience`, by `issuer`.
+
+    `rate`: requests a second of each subject, 0 for no limit.
+    """
+
+    keys: str
+    audience: str
+    algorithms: tuple[str, ...] = ("EdDSA", "RS256", "ES256")
+    issuer: str = ""
+    leeway_seconds: float = 10.0
+    rate: float = 0.0
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """PEM files; they are read again when they change."""
+
+    certificate: str
+    key: str
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it. `workers`: processes, 0 for one a core. `poll_seconds`: between looks at the registry."""
+
+    limits: Limits = Limits()
+    capture: CaptureSettings = CaptureSettings()
+    tokens: TokenSettings | None = None
+    tls: TlsSettings | None = None
+    workers: int = 0
+    poll_seconds: float = 0.5
+
+
+def load_settings(path: Path | None, changes: dict[str, Any]) -> Settings:
+    """The file's settings with `changes` by dotted name; ConfigError names what cannot be used."""
+    data: dict[str, Any] = {}
+    if path is not None:
+        import yaml  # only where there is a file
+
+        try:
+            data = yaml.safe_load(path.read_text()) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"settings file {path}: {error}; wanted a YAML file") from None
+        if not isinstance(data, dict):
+            raise ConfigError(f"settings file {path}: found {type(data).__name__}, wanted sections such as limits:")
+    for name, value in changes.items():
+        section, _, field = name.rpartition(".")
+        (data.setdefault(section, {}) if section else data)[field] = value
+    try:
+        settings = msgspec.convert(data, Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"settings{f' file {path}' if path else ''}: {error}{_nearest(str(error))}") from None
+    _check(settings)
+    return settings
+
+
+def _nearest(message: str) -> str:
+    unknown = message.partition("unknown field `")[2].partition("`")[0]
+    structs = (Settings, Limits, CaptureSettings, TokenSettings, TlsSettings)
+    return did_you_mean(unknown, [name for struct in structs for name in struct.__struct_fields__]) if unknown else ""
+
+
+def _check(settings: Settings) -> None:
+    limits = settings.limits
+    for name in limits.__struct_fields__:
+        if getattr(limits, name) < 0 or (name != "memory_mib" and not getattr(limits, name)):
+            raise ConfigError(f"limits.{name}: found {getattr(limits, name)}, wanted a number above 0")
+    if not 0 <= settings.capture.share <= 1:
+        raise ConfigError(f"capture.share: found {settings.capture.share}, wanted 0 (off) to 1 (every request)")
+    if not 0 <= settings.workers <= 256:
+        raise ConfigError(f"workers: found {settings.workers}, wanted 1 to 256, or 0 for one a core")
+    if settings.poll_seconds <= 0:
+        raise ConfigError(f"poll_seconds: found {settings.poll_seconds:g}, wanted a number above 0")

@@ -1,0 +1,297 @@
+"""The supervisor: starts the workers, follows the registry, and owns what they share; it answers no requests itself.
+
+A swap has two steps, so that all workers make it at nearly the same time: all load and check what is wanted, then all turn to it.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from storage.errors import MillraceError, ProcessLost
+from storage.objects import open_store
+from storage.registry import open_registry
+from tasks.service.authority import Authority
+from tasks.service.channel import Refused
+from tasks.service.crew import Crew, Worker
+from tasks.service.exposition import exposed
+from tasks.service.following import Following
+from tasks.service.routes import Route
+from tasks.service.settings import Settings
+from tasks.service.standing import History
+from tasks.service.tally import Tally
+from tasks.service.trials import Trials
+
+LONGEST_PAUSE_SECONDS = 60.0
+WATCH_SECONDS = 0.5
+EXIT_SECONDS = 5.0  # beyond the grace, for a worker's own end
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to serve. `wanted`: by model the alias to follow, or a version's number; `keys` None without `with_keys`: nobody is asked."""
+
+    storage: str
+    wanted: Mapping[str, str | int]
+    settings: Settings
+    keys: Path | None
+    count: int
+
+    @property
+    def with_keys(self) -> bool:
+        """Whether a request needs a key."""
+        return self.keys is not None or self.settings.tokens is not None
+
+
+class Supervisor:
+    """Serves `plan` on `listener` until a signal."""
+
+    def __init__(self, plan: Plan, listener: socket.socket) -> None:
+        self._plan, self._listener = plan, listener
+        handlers = {
+            "identify": self._identify,
+            "take": self._take,
+            "report": self._report,
+            "metrics": self._metrics,
+            "status": self._status,
+            "feedback": self._feedback,
+        }
+        self._crew = Crew(listener, plan.count, handlers, self._greet)
+        self._crew.start()  # they load their libraries while this process looks into the registry
+        self._own = Tally()
+        self._routes: dict[str, Route] = {}
+        self._turning = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self._signals = 0
+
+    async def run(self) -> None:
+        """Serve. Raises what the first look at the registry or the first load raises: nothing is served that has not passed its checks."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._renew)
+        try:
+            await self._begin()
+            await self._serve()
+        finally:
+            self._crew.stopping = True
+            self._crew.kill()
+
+    async def _begin(self) -> None:
+        plan = self._plan
+        tokens = None
+        if plan.settings.tokens:
+            from tasks.service.tokens import Verifier  # only where there are tokens
+
+            tokens = Verifier(plan.settings.tokens).verify
+        self._authority = Authority(plan.keys, tokens)
+        store = open_store(plan.storage)
+        registry = open_registry(store.url)
+        self._following = {name: Following(store, registry, name, wanted) for name, wanted in plan.wanted.items()}
+        self._trials = Trials(registry, self._following)
+        self._history = History()
+        looked = [await asyncio.to_thread(following.look) for following in self._following.values()]
+        self._routes = {route.model: route for route in looked if route}
+        await self._crew.greet_all()
+        for following in self._following.values():
+            following.settle()
+        self._note_versions()
+        self._say_ready()
+
+    async def _serve(self) -> None:
+        work = [self._follow(name) for name in self._following]
+        work += [self._watch_files(), self._try_canaries(), self._history.keep(self._crew)]
+        tasks = [asyncio.ensure_future(one) for one in work]
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        await asyncio.wait([stopped, self._crew.failed], return_when=asyncio.FIRST_COMPLETED)
+        for task in [*tasks, stopped]:
+            task.cancel()
+        await self._crew.stop(self._plan.settings.limits.grace_seconds + EXIT_SECONDS)
+        if self._crew.failed.done():
+            self._crew.failed.result()
+
+    async def _greet(self, worker: Worker) -> None:
+        """Tell a worker everything; it answers requests when this returns."""
+        settings, keyed = msgspec.to_builtins(self._plan.settings), self._plan.with_keys
+        told = {"storage": self._plan.storage, "settings": settings, "with_keys": keyed, "prefix": f"{worker.process.pid:x}"}
+        await worker.channel.ask("begin", told)
+        routes = self._told()
+        await worker.channel.ask("prepare", routes, 600.0)
+        await worker.channel.ask("turn", routes)
+
+    def _told(self) -> list[Any]:
+        return msgspec.to_builtins(list(self._routes.values()))
+
+    async def _follow(self, name: str) -> None:
+        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses."""
+        following, refused = self._following[name], ""
+        pause = shortest = self._plan.settings.poll_seconds
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                route = await asyncio.to_thread(following.look)
+                if route:
+                    await self._turn(route)
+                    following.settle()
+                pause, refused = shortest, ""
+            except (MillraceError, TimeoutError) as error:
+                pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if str(error) == refused else shortest
+                if str(error) != refused:
+                    self._refuse(name, str(error))
+                refused = str(error)
+            except Exception:  # following must outlive whatever a foreign artifact provokes
+                log.exception("following %s failed", name)
+                pause = LONGEST_PAUSE_SECONDS
+
+    async def _turn(self, route: Route) -> None:
+        """Have all workers turn to `route`. Where what is tried beside the champion must not serve, it is left out, and the champion moves."""
+        async with self._turning:
+            try:
+                await self._crew.ask_all("prepare", msgspec.to_builtins([route]))
+            except Refused as error:
+                alone = Route(route.model, route.champion, route.alias)
+                if alone == route:
+                    raise
+                await self._crew.ask_all("prepare", msgspec.to_builtins([alone]))
+                self._refuse(route.model, str(error))
+                route = alone
+            before = self._routes.get(route.model)
+            self._routes[route.model] = route
+            await self._crew.ask_all("turn", self._told())
+            if route != before:
+                self._own.count("millrace_swaps", route.model, "done")
+                log.info("%s: version %d serves%s", route.model, route.champion, _beside(route))
+                self._note_versions()
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self._own.count("millrace_swaps", name, "refused")
+        serving = self._routes[name].champion
+        log.error("refused: %s (version %d of %s goes on serving)", reason, serving, name)
+
+    def _note_versions(self) -> None:
+        for key in [key for key in self._own.numbers if key[0] == "millrace_model_version"]:
+            del self._own.numbers[key]
+        for route in self._routes.values():
+            pairs = {route.alias or "version": route.champion, "canary": route.canary, "shadow": route.shadow}
+            for alias, number in pairs.items():
+                if number:
+                    self._own.set("millrace_model_version", route.model, alias, to=number)
+
+    async def _watch_files(self) -> None:
+        """Have keys and certificate read anew when their files change."""
+        from tasks.service.server import Certificate
+
+        certificate = Certificate(self._plan.settings.tls) if self._plan.settings.tls else None
+        keys, pair = self._authority.stamp(), certificate.stamp() if certificate else ()
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with contextlib.suppress(MillraceError):
+                if (now := self._authority.stamp()) != keys:
+                    keys = now
+                    await self._crew.ask_all("keys")
+            if certificate and (now := certificate.stamp()) != pair:
+                pair = now
+                await self._load_certificate()
+
+    async def _load_certificate(self) -> None:
+        try:
+            await self._crew.ask_all("certificate")
+            log.info("certificate: read again")
+        except MillraceError as error:
+            log.error("the certificate from before goes on serving: %s", error)
+
+    async def _try_canaries(self) -> None:
+        """Promote or roll back canaries as soon as enough is known."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for name, verdict in self._trials.decided(self._routes):
+                try:
+                    await asyncio.to_thread(self._trials.act, name, verdict)
+                except MillraceError as error:
+                    log.error("canary of %s: wanted to %s, but %s", name, verdict.action, error)
+
+    async def _identify(self, worker: Worker, asked: Any) -> Any:
+        return await self._authority.identify(asked)
+
+    async def _take(self, worker: Worker, asked: Any) -> Any:
+        return await self._authority.take(asked)
+
+    async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
+        worker.tally = Tally.unpacked(told["tally"])
+        self._trials.add(told["arms"], self._routes)
+
+    async def _metrics(self, worker: Worker, _: Any) -> bytes:
+        """All metrics as they are now."""
+        await self._collect()
+        return exposed(self._total())
+
+    async def _status(self, worker: Worker, _: Any) -> dict[str, Any]:
+        await self._collect()
+        return self._history.status(self._routes, self._total(), self._trials.shown(), len(self._crew.ready))
+
+    async def _feedback(self, worker: Worker, asked: Any) -> dict[str, Any]:
+        """What the worker says that answered the request; kept for later where none does."""
+        for other in list(self._crew.ready):
+            if other is not worker:
+                with contextlib.suppress(ProcessLost):
+                    if found := await other.channel.ask("feedback", asked):
+                        return found
+        return {"model": None, "version": None, "kept": False}
+
+    async def _collect(self) -> None:
+        ready = list(self._crew.ready)
+        reports = await asyncio.gather(*(worker.channel.ask("collect", None, 5.0) for worker in ready), return_exceptions=True)
+        for worker, report in zip(ready, reports, strict=True):
+            if isinstance(report, dict):
+                await self._report(worker, report)
+
+    def _total(self) -> Tally:
+        total = self._crew.total()
+        total.add(self._own)
+        total.count("process_cpu_seconds", by=time.process_time())
+        return total
+
+    def _say_ready(self) -> None:
+        host, port = self._listener.getsockname()[:2]
+        scheme = "https" if self._plan.settings.tls else "http"
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        first = next(iter(self._routes.values()))
+        models = {name: route.champion for name, route in self._routes.items()}
+        line = {"url": url, "model": first.model, "version": first.champion, "models": models, "workers": len(self._crew.ready)}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    def _stop(self) -> None:
+        """Begin to stop at the first signal, stop at once at the second."""
+        self._signals += 1
+        self._stopped.set()
+        if self._signals > 1:
+            self._crew.kill()
+
+    def _renew(self) -> None:
+        asyncio.ensure_future(self._load_certificate())
+
+
+def _beside(route: Route) -> str:
+    canary = f", version {route.canary} as canary for {route.share:.1%}" if route.canary else ""
+    return canary + (f", version {route.shadow} as shadow" if route.shadow else "")
+
+
+def supervise(plan: Plan, listener: socket.socket) -> None:
+    """Serve `plan` until a signal."""
+
+    async def run() -> None:
+        await Supervisor(plan, listener).run()
+
+    asyncio.run(run())

@@ -1,0 +1,108 @@
+"""The supervisor's trials of canaries: fed with what the workers saw, decided by `tasks.scoring.trial`, acted upon in the registry."""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from storage.errors import Conflict
+from storage.registry import Registry
+from tasks.scoring.policy import Policy
+from tasks.scoring.sequential import Block
+from tasks.scoring.trial import Trial, TrialVerdict
+from tasks.service.arms import ANSWERS, BATCHES, FAILED, LABELS, SLOW, WRONG
+from tasks.service.following import Following
+from tasks.service.routes import Route
+
+log = logging.getLogger(__name__)
+Canary = tuple[int, int, int]  # champion, canary, index of the registry's entry: another of these is another trial
+
+
+@dataclass
+class Running:
+    """One trial."""
+
+    canary: Canary
+    trial: Trial
+    began: float
+    counts: dict[int, list[int]] = field(default_factory=dict)
+    acted: str = ""
+
+    @property
+    def hours(self) -> float:
+        """Since the canary began."""
+        return (time.time() - self.began) / 3600
+
+
+@dataclass
+class Trials:
+    """By model. `following` knows what the registry said last."""
+
+    registry: Registry
+    following: Mapping[str, Following]
+    _running: dict[str, Running] = field(default_factory=dict)
+
+    def add(self, reports: Iterable[Any], routes: Mapping[str, Route]) -> None:
+        """Take a worker's counts `[model, version, counts]` into account, of those who are tried."""
+        for name, number, counts in reports:
+            running = self._current(name, routes)
+            if running and number in running.canary[:2]:
+                held = running.counts.setdefault(number, [0] * 6)
+                running.counts[number] = [a + b for a, b in zip(held, counts, strict=True)]
+
+    def decided(self, routes: Mapping[str, Route]) -> list[tuple[str, TrialVerdict]]:
+        """The verdicts that are to be acted upon."""
+        found = []
+        for name in routes:
+            running = self._current(name, routes)
+            if running is None:
+                self._running.pop(name, None)
+                continue
+            self._feed(running)
+            verdict = running.trial.verdict(running.hours)
+            if verdict.action != "wait" and verdict.action != running.acted:
+                running.acted = verdict.action
+                log.info("canary of %s: %s: %s", name, verdict.action, "; ".join(verdict.reasons))
+                if running.trial.policy.automatic:
+                    found.append((name, verdict))
+        return found
+
+    def act(self, name: str, verdict: TrialVerdict) -> None:
+        """One entry in the registry; of several services one wins. Blocks."""
+        champion, canary, _ = self._running[name].canary
+        reason = "; ".join(verdict.reasons)
+        try:
+            if verdict.action == "promote":
+                self.registry.promote(name, canary, reason=reason, expected=champion, automatic=True)
+            elif verdict.action == "roll back":
+                self.registry.rollback(name, "canary", reason=reason, expected=canary, automatic=True)
+            else:
+                self.registry.withdraw(name, "canary", reason=reason, expected=canary, automatic=True)
+        except Conflict as error:
+            log.info("canary of %s: somebody else was first: %s", name, error)
+
+    def shown(self) -> dict[str, Any]:
+        """The trials as they stand, for the status page."""
+        return {name: running.trial.to_json(running.hours) for name, running in self._running.items()}
+
+    def _feed(self, running: Running) -> None:
+        champion, canary, _ = running.canary
+        counts, running.counts = running.counts, {}
+        a, b = counts.get(champion, [0] * 6), counts.get(canary, [0] * 6)
+        pairs = ((ANSWERS, FAILED), (BATCHES, SLOW), (LABELS, WRONG))
+        running.trial.add(*(Block(a[n], a[bad], b[n], b[bad]) for n, bad in pairs))
+
+    def _current(self, name: str, routes: Mapping[str, Route]) -> Running | None:
+        """The trial of the canary that the workers have turned to."""
+        route, traffic = routes.get(name), self.following[name].traffic
+        if not route or not route.canary or not traffic.canary or traffic.canary.version.number != route.canary:
+            return None
+        canary = route.champion, route.canary, traffic.canary.since
+        running = self._running.get(name)
+        if running is None or running.canary != canary:
+            policy = Policy.from_json(traffic.canary.policy)
+            running = self._running[name] = Running(canary, Trial(policy), traffic.canary.time)
+        return running
+
+

@@ -1,0 +1,188 @@
+"""`python -m tasks.service.worker`: one process that answers requests. It is started by the supervisor, and ends with it.
+
+It inherits the listening socket and its end of a socket pair, by the descriptors that its arguments name; everything else it is told.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+import msgspec
+import uvloop
+
+from storage.objects import open_store
+from storage.registry import open_registry
+from tasks.service.access_log import AccessLog
+from tasks.service.app import App
+from tasks.service.arms import Arms
+from tasks.service.capture import Capture
+from tasks.service.channel import Channel
+from tasks.service.generating import Writers
+from tasks.service.grants import Grants
+from tasks.service.loading import PAGE_BYTES, Loader
+from tasks.service.models import Models
+from tasks.service.notes import Notes
+from tasks.service.paths import paths
+from tasks.service.protocols.simple import take
+from tasks.service.routes import Route
+from tasks.service.server import Certificate, Server
+from tasks.service.service import Service
+from tasks.service.settings import Settings
+from tasks.service.tally import Tally
+
+TELL_SECONDS = 0.25
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Answers on `listener`, and talks with the supervisor over `end`."""
+
+    def __init__(self, listener: socket.socket, end: socket.socket) -> None:
+        self._listener, self._end = listener, end
+        self._channel = Channel(
+            {
+                "begin": self._begin,
+                "prepare": self._prepare,
+                "turn": self._turn,
+                "keys": self._forget_keys,
+                "certificate": self._load_certificate,
+                "collect": self._collect,
+                "feedback": self._feedback,
+                "stop": self._stop,
+            }
+        )
+        self._service: Service | None = None
+        self._server: Server | None = None
+        self._certificate: Certificate | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until told to stop, or the supervisor is gone."""
+        talking = asyncio.ensure_future(self._channel.talk(self._end))
+        talking.add_done_callback(lambda _: self._end_serving())
+        await self._ended.wait()
+        if self._serving:
+            await self._serving
+        if self._service:
+            self._tell()
+            await asyncio.sleep(0)
+        talking.cancel()
+
+    async def _begin(self, told: dict[str, Any]) -> None:
+        settings = msgspec.convert(told["settings"], Settings)
+        tally, arms, store = Tally(), Arms(), open_store(told["storage"])
+        models = Models(Loader(store, open_registry(store.url)), settings.limits, tally, arms)
+        notes = Notes(models, tally, arms, Capture(settings.capture, tally))
+        writers = Writers(settings.limits, tally)
+        service = Service(models, Grants(self._channel, told["with_keys"]), notes, tally, settings.limits, self._channel, writers)
+        self._service, self._access = service, AccessLog()
+        self._certificate = Certificate(settings.tls) if settings.tls else None
+        self._app = App(paths(service), tally, self._access, told["prefix"])
+        self._server = Server(self._app, settings.limits, self._certificate)
+
+    async def _prepare(self, routes: list[Any]) -> None:
+        await self._of().models.prepare(msgspec.convert(routes, list[Route]))
+
+    async def _turn(self, routes: list[Any]) -> None:
+        """Answer by these routes; the first time, begin to listen."""
+        self._of().models.turn(msgspec.convert(routes, list[Route]))
+        if self._serving is None and self._server:
+            self._serving = asyncio.ensure_future(self._server.serve([self._listener]))
+            self._serving.add_done_callback(lambda _: self._ended.set())
+            self._telling = asyncio.ensure_future(self._tell_often())
+            while not self._server.started and not self._serving.done():
+                await asyncio.sleep(0.002)
+            gc.collect()
+            gc.freeze()  # what is here now stays: later collections need not look at it
+
+    async def _forget_keys(self, _: Any) -> None:
+        self._of().grants.forget()
+
+    async def _load_certificate(self, _: Any) -> None:
+        if self._certificate:
+            self._certificate.load()
+
+    async def _collect(self, _: Any) -> dict[str, Any]:
+        return self._report()
+
+    async def _feedback(self, asked: list[Any]) -> dict[str, Any] | None:
+        return take(self._of(), *asked)
+
+    async def _stop(self, _: Any) -> None:
+        self._end_serving()
+
+    def _end_serving(self) -> None:
+        if self._service:
+            self._service.stopping = True
+        if self._server and self._serving:
+            self._server.stop()
+        else:
+            self._ended.set()
+
+    async def _tell_often(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Everything that the supervisor adds up, as it is now."""
+        self._channel.tell("report", self._report())
+
+    def _report(self) -> dict[str, Any]:
+        service = self._of()
+        self._set_gauges(service)
+        return {
+            "tally": service.tally.packed(),
+            "arms": service.notes.arms.taken(),
+            "captured": service.notes.capture.taken(),
+        }
+
+    def _set_gauges(self, service: Service) -> None:
+        tally = service.tally
+        for key in [key for key in tally.numbers if key[0] in ("millrace_queue_rows", "millrace_model_memory_bytes")]:
+            tally.numbers[key] = 0
+        for served in service.models.loaded():
+            tally.count("millrace_queue_rows", served.name, by=served.batcher.queued_rows)
+            tally.set("millrace_model_memory_bytes", served.name, str(served.number), to=served.memory_bytes)
+        tally.set("http_server_active_requests", to=self._app.active)
+        tally.set("process_cpu_seconds", to=time.process_time())
+        tally.set("process_resident_memory_bytes", to=_resident_bytes())
+
+    def _of(self) -> Service:
+        if self._service is None:
+            raise RuntimeError("the worker was not told what to serve")
+        return self._service
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def main(argv: list[str]) -> int:
+    """Serve on the descriptors in `argv`: the listening socket's, and the channel's."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # those that a terminal sends to all of us are for the supervisor
+    listener, end = (socket.socket(fileno=int(text)) for text in argv)
+
+    async def run() -> None:
+        await Worker(listener, end).run()
+
+    uvloop.run(run())
+    sys.stderr.flush()
+    os._exit(0)  # what threads still compute is for nobody
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
