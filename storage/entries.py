@@ -1,4 +1,4 @@
-"""Entries of a model's log: signed, and each bound to the one before by its hash. Also what a whole log adds up to.
+"""Entries of a model's log: signed, and each bound to the one before by its hash. `standing` has what a whole log adds up to.
 
 An entry is `{"body": {…}, "signature": …}`. The body carries the model's name, its own index and its predecessor's hash: an
 entry cannot be changed, moved to another place or model, or left out without breaking the chain.
@@ -6,8 +6,8 @@ entry cannot be changed, moved to another place or model, or left out without br
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from storage.errors import Untrusted
@@ -19,7 +19,10 @@ _COMMON = ("name", "index", "previous", "writer", "time", "action", "key_id")
 
 @dataclass(frozen=True)
 class Entry:
-    """`action`: register, promote or rollback, with its own `fields`; `time`: seconds since the epoch; `digest`: of the stored bytes."""
+    """`action`: register, promote, rollback, canary, shadow or withdraw, with its own `fields`. `time`: seconds since the epoch.
+
+    `digest`: of the stored bytes.
+    """
 
     index: int
     previous: str
@@ -29,62 +32,6 @@ class Entry:
     key_id: str
     fields: Mapping[str, Any]
     digest: str
-
-
-@dataclass(frozen=True)
-class Version:
-    """A numbered version, from 1. `artifact`, `release`: manifest digests; `time`: when it was registered."""
-
-    number: int
-    artifact: str
-    release: str
-    time: float
-
-
-@dataclass
-class Standing:
-    """What a log adds up to. `history`: for each alias the versions that it may be rolled back through, the last one current."""
-
-    versions: dict[int, Version] = field(default_factory=dict)
-    history: dict[str, list[int]] = field(default_factory=dict)
-    rolled_back: set[str] = field(default_factory=set)
-
-    def current(self, alias: str) -> int | None:
-        """The number of the version that `alias` points at."""
-        return (self.history.get(alias) or [None])[-1]
-
-    def before(self, alias: str) -> int | None:
-        """The version that `alias` pointed at before this one, leaving out what was rolled back."""
-        history = self.history.get(alias, [])
-        earlier = (
-            number
-            for number in reversed(history[:-1])
-            if number != history[-1] and self.versions[number].artifact not in self.rolled_back
-        )
-        return next(earlier, None)
-
-    def apply(self, entry: Entry) -> None:
-        """Take one more entry into account."""
-        fields = entry.fields
-        if entry.action == "register":
-            number = fields["version"]
-            self.versions[number] = Version(number, fields["artifact"], fields["release"], entry.time)
-        elif entry.action == "promote":
-            self.history.setdefault(fields["alias"], []).append(fields["version"])
-            self.rolled_back.discard(self.versions[fields["version"]].artifact)
-        elif entry.action == "rollback":
-            history = self.history[fields["alias"]]
-            self.rolled_back.add(self.versions[fields["left"]].artifact)
-            while history[-1] != fields["version"]:
-                history.pop()
-
-
-def add_up(entries: Sequence[Entry]) -> Standing:
-    """The standing after `entries`."""
-    standing = Standing()
-    for entry in entries:
-        standing.apply(entry)
-    return standing
 
 
 def entry_key(name: str, index: int) -> str:

@@ -49,9 +49,9 @@ def _check_entries(store: ObjectStore, keyring: Keyring, name: str, entries: Seq
         if entry.action == "register":
             known.add(fields["version"])
             yield from _check_version(store, keyring, name, entry)
-        elif fields["version"] not in known:
-            alias = f"alias {fields['alias']!r} of version {fields['version']}"
-            yield Problem(key, alias, f"one of versions {sorted(known)}")
+            continue
+        for number in sorted({fields["version"], fields.get("left")} - known - {None}):
+            yield Problem(key, f"alias {fields['alias']!r} of version {number}", f"one of versions {sorted(known)}")
 
 
 def _check_version(store: ObjectStore, keyring: Keyring, name: str, entry: Entry) -> Iterator[Problem]:

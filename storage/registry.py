@@ -1,62 +1,56 @@
-"""Numbered model versions and the aliases that point at them, as an append-only log of signed entries for each model.
+"""Numbered model versions, the aliases that point at them, and what is tried beside the champion: a log of signed entries for each model.
 
-`models/<name>/log/<20 digits>.json`, committed by put-if-absent: of two writers of entry n one wins, and the other
-reads it and decides again. What an alias points at follows from the log; nothing is ever rewritten.
+What an alias points at follows from the log (`standing`). Every move is one entry of it (`chains`): whole, or not there.
 """
 
 import difflib
-import re
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import Any
 
-from storage.entries import Entry, Standing, Version, add_up, entry_key, seal, unseal
-from storage.errors import ConfigError, Conflict, NotFound, Untrusted
+from storage.chains import Chains, checked
+from storage.entries import Entry
+from storage.errors import NotFound
+from storage.history import Tenure, tenures
+from storage.moves import Decide, Seen, canary, promotion, registration, shadow, way_back, withdrawal
 from storage.objects import ObjectStore, open_store
+from storage.refusals import refuse_promotion_beside, refuse_rollback, refuse_share, refuse_withdrawal
 from storage.signing import Keyring, open_keyring
+from storage.standing import CANARY, CHAMPION, SHADOW, Standing, Traffic, Version, add_up
 
-__all__ = ["Entry", "Registry", "Version", "open_registry"]
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_ATTEMPTS = 100  # of appending; each lost one means that somebody else got on
-Fields = dict[str, Any]
+__all__ = ["Entry", "Registry", "Traffic", "Version", "open_registry"]
 
 
 class Registry:
     """The models of one store, as far as `keyring` trusts them. `clock` gives seconds since the epoch.
 
     Every reading method raises `Untrusted` where a log was changed or signed by an unknown key. Entries that this object has verified
-    are not read again.
+    are not read again. Who decides on what he saw names it when he moves something (`expected`, `trial`): of several one wins, and the
+    others get `Conflict`.
     """
 
     def __init__(self, store: ObjectStore, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._keyring = keyring
-        self._clock = clock
-        self._verified: dict[str, list[Entry]] = {}
+        self._chains = Chains(store, keyring, clock)
 
     def names(self) -> list[str]:
         """All models, sorted."""
-        return sorted({key.split("/")[1] for key, _ in self._store.list("models/")})
+        return self._chains.names()
 
     def entries(self, name: str) -> list[Entry]:
         """The model's log, verified from its first entry on; empty for a model that is not there."""
-        indexes = self._indexes(_checked(name, "model name"))
-        known = list(self._verified.get(name, ()))
-        if indexes != list(range(len(indexes))) or len(indexes) < len(known):
-            missing = next(index for index in range(len(known) + len(indexes) + 1) if index not in indexes)
-            raise Untrusted(f"entry {missing} of model {name!r} is missing; restore models/{name}/log from a backup")
-        for index in indexes[len(known) :]:
-            content = self._store.get(entry_key(name, index))
-            known.append(unseal(self._keyring, name, index, known[-1].digest if known else "", content))
-        self._verified[name] = known
-        return list(known)
+        return self._chains.entries(name)
 
     def versions(self, name: str) -> list[Version]:
         """The model's versions by number; `NotFound` names the nearest model."""
         return list(self._standing(name, must_exist=True).versions.values())
+
+    def history(self, name: str) -> list[Tenure]:
+        """Which version each alias pointed at, from when to when and why, the earliest first; `NotFound` names the nearest model."""
+        self._standing(name, must_exist=True)
+        return tenures(self.entries(name))
 
     def alias(self, name: str, alias: str) -> Version | None:
         """The version that `alias` points at; None if there is no such alias or model."""
@@ -68,108 +62,96 @@ class Registry:
         """All aliases of the model with the numbers of their versions."""
         return {alias: history[-1] for alias, history in sorted(self._standing(name).history.items())}
 
+    def traffic(self, name: str, alias: str = CHAMPION) -> Traffic:
+        """Who answers behind `alias`, and what is tried beside it (beside the champion alone); empty for a model that is not there."""
+        return self._standing(name).traffic(alias)
+
     def rolled_back(self, name: str) -> set[str]:
-        """Digests of artifacts that were rolled back and that nobody has promoted by hand since."""
+        """Digests of artifacts that were rolled back and that nobody has brought back by hand since."""
         return self._standing(name).rolled_back
 
     def register(self, name: str, artifact: str, release: str, run_id: str = "") -> int:
         """Make the artifact a version with a signed release manifest; the number. An artifact that has one keeps it."""
         signature = self._keyring.sign(bytes.fromhex(release))
-
-        def decide(standing: Standing) -> Fields | None:
-            if any(version.artifact == artifact for version in standing.versions.values()):
-                return None
-            return {
-                "version": max(standing.versions, default=0) + 1,
-                "artifact": artifact,
-                "release": release,
-                "release_signature": signature,
-                "run_id": run_id,
-            }
-
-        standing = self._append(name, "register", decide)
+        standing = self._chains.append(name, "register", registration(artifact, release, signature, run_id))
         return next(version.number for version in standing.versions.values() if version.artifact == artifact)
 
     def promote(
         self,
         name: str,
         version: int,
-        alias: str = "champion",
+        alias: str = CHAMPION,
         reason: str = "",
         expected: int | EllipsisType | None = ...,
         automatic: bool = False,
+        trial: int | None = None,
     ) -> None:
         """Point `alias` at a version. Done by a person it clears the mark of a rollback; `automatic`, it respects it.
 
-        `expected`: the version that the alias pointed at when this was decided (None: no such alias); left out, any will do.
-        Raises `Conflict` if the alias has moved since, or for an automatic promotion of what was rolled back; `NotFound`.
+        What becomes the champion is canary or shadow no more, by the same entry. `expected`: the version that the alias pointed at when
+        this was decided (None: no such alias); left out, any will do. `trial`: what `Canary.since` was then. Raises `Conflict` if either
+        has changed since, or for an automatic promotion of what was rolled back; `NotFound`; ConfigError for `canary` and `shadow`.
         """
-        _checked(alias, "alias")
+        refuse_promotion_beside(name, version, checked(alias, "alias"))
+        seen = Seen(expected, trial)
+        self._move(name, "promote", promotion(name, version, alias, reason, automatic, seen))
 
-        def decide(standing: Standing) -> Fields | None:
-            artifact = self._version(name, standing, version).artifact
-            current = standing.current(alias)
-            if expected is not ... and current != expected:
-                raise Conflict(
-                    f"alias {alias!r} of model {name!r}: found version {current}, expected {expected}: "
-                    "somebody else moved it; run again to compare with the version that holds it now"
-                )
-            if automatic and artifact in standing.rolled_back:
-                raise Conflict(
-                    f"version {version} of model {name!r} was rolled back and does not come back by itself; "
-                    f"millrace promote {name} {version} brings it back"
-                )
-            if current == version:
-                return None
-            return {"version": version, "alias": alias, "reason": reason, "automatic": automatic}
+    def canary(
+        self,
+        name: str,
+        version: int,
+        share: float,
+        policy: Mapping[str, Any] | None = None,
+        reason: str = "",
+        automatic: bool = False,
+    ) -> None:
+        """Let a version answer a `share` (above 0, below 1) of the champion's requests, judged by `policy`; in place of another canary.
 
-        self._append(name, "promote", decide)
+        A shadow that becomes the canary is a shadow no more. By hand it clears the mark of a rollback; `automatic`, it respects it
+        (`Conflict`). Raises ConfigError for a share out of bounds, `NotFound` where there is no champion or version, `Conflict` for the
+        champion itself.
+        """
+        refuse_share(CANARY, share)
+        self._move(name, CANARY, canary(name, version, share, policy or {}, reason, automatic))
 
-    def rollback(self, name: str, alias: str = "champion") -> Version:
-        """Point `alias` back at the version it pointed at before, and mark the one it leaves. `NotFound` if there is none."""
+    def shadow(self, name: str, version: int, share: float = 1.0, reason: str = "") -> None:
+        """Show a version a `share` (above 0, at most 1) of the champion's requests, and nobody its answers; in place of another shadow.
 
-        def decide(standing: Standing) -> Fields:
-            current, before = standing.current(alias), standing.before(alias)
-            if current is None or before is None:
-                found = "no version" if current is None else f"version {current} and none before it"
-                raise NotFound(
-                    f"alias {alias!r} of model {name!r}: found {found}, wanted an earlier one to go back to; "
-                    f"millrace promote {name} VERSION names one"
-                )
-            return {"version": before, "alias": alias, "left": current}
+        As it answers nobody, also what was rolled back may be it, and stays marked. Raises as `canary` does, also for the canary.
+        """
+        refuse_share(SHADOW, share)
+        self._move(name, SHADOW, shadow(name, version, share, reason))
 
+    def withdraw(
+        self, name: str, alias: str, reason: str = "", trial: int | None = None, automatic: bool = False
+    ) -> None:
+        """End the canary or shadow, with no mark on its version. `NotFound` if there is none; `trial`, `Conflict` as in `promote`."""
+        refuse_withdrawal(name, alias)
+        self._move(name, "withdraw", withdrawal(name, alias, reason, automatic, Seen(trial=trial)))
+
+    def rollback(
+        self,
+        name: str,
+        alias: str = CHAMPION,
+        reason: str = "",
+        expected: int | EllipsisType | None = ...,
+        trial: int | None = None,
+        automatic: bool = False,
+    ) -> Version | None:
+        """Point `alias` back at the version that it pointed at before, a canary at none, and mark the one that it leaves.
+
+        The version that it points at now. `expected`, `trial` and `Conflict` as in `promote`; `NotFound` if there is nothing to go back
+        to, or no canary; ConfigError for a shadow.
+        """
+        refuse_rollback(name, alias)
+        seen = Seen(expected, trial)
+        standing = self._move(name, "rollback", way_back(name, alias, reason, automatic, seen))
+        number = standing.current(alias)
+        return standing.versions[number] if number is not None else None
+
+    def _move(self, name: str, action: str, decide: Decide) -> Standing:
         self._standing(name, must_exist=True)
-        standing = self._append(name, "rollback", decide)
-        return standing.versions[standing.history[alias][-1]]
-
-    def _append(self, name: str, action: str, decide: Callable[[Standing], Fields | None]) -> Standing:
-        """Commit what `decide` makes of the standing (None: nothing to do), again after every entry that came between."""
-        for _ in range(_ATTEMPTS):
-            entries = self.entries(name)
-            standing = add_up(entries)
-            fields = decide(standing)
-            if fields is None:
-                return standing
-            content = self._sealed(name, action, entries, fields)
-            if self._store.put_if_absent(entry_key(name, len(entries)), content):
-                previous = entries[-1].digest if entries else ""
-                standing.apply(unseal(self._keyring, name, len(entries), previous, content))
-                return standing
-        raise Conflict(
-            f"model {name!r}: other writers were first {_ATTEMPTS} times in a row; run again when they are done"
-        )
-
-    def _sealed(self, name: str, action: str, entries: list[Entry], fields: Fields) -> bytes:
-        body = {
-            **fields,
-            "name": name,
-            "index": len(entries),
-            "previous": entries[-1].digest if entries else "",
-            "writer": uuid.uuid4().hex,  # tells our entry from an equal one when the answer to a commit was lost
-            "time": self._clock(),
-            "action": action,
-        }
-        return seal(self._keyring, body)
+        return self._chains.append(name, action, decide)
 
     def _standing(self, name: str, must_exist: bool = False) -> Standing:
         entries = self.entries(name)
@@ -182,18 +164,6 @@ class Registry:
         near = difflib.get_close_matches(name, names, n=1) or names[:1]
         return f"did you mean {near[0]!r}? All: {', '.join(names)}" if near else "it holds no model yet: millrace run"
 
-    def _version(self, name: str, standing: Standing, number: int) -> Version:
-        if number not in standing.versions:
-            self._standing(name, must_exist=True)
-            raise NotFound(
-                f"model {name!r}: found versions {sorted(standing.versions)}, wanted {number}; millrace models {name}"
-            )
-        return standing.versions[number]
-
-    def _indexes(self, name: str) -> list[int]:
-        names = [key.rpartition("/")[2].removesuffix(".json") for key, _ in self._store.list(f"models/{name}/log/")]
-        return [int(text) for text in names if text.isdigit()]
-
 
 def open_registry(store_url: str) -> Registry:
     """The registry of the store at that URL, with the keys that belong to it."""
@@ -205,11 +175,3 @@ def check_release_signature(keyring: Keyring, entry: Entry) -> None:
     """`Untrusted` unless the release that a register entry names is signed by the entry's signer."""
     release, signature = entry.fields["release"], entry.fields["release_signature"]
     keyring.verify(bytes.fromhex(release), signature, entry.key_id)
-
-
-def _checked(name: str, what: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{what} {name!r}: wanted 1 to 64 of lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        )
-    return name

@@ -79,9 +79,9 @@ def test_an_alias_is_what_was_promoted_last(registry: Registry):
     assert champion(registry) is None
     registry.promote("digits", 1)
     registry.promote("digits", 3, reason="better")
-    registry.promote("digits", 2, alias="canary")
+    registry.promote("digits", 2, alias="stable")
     assert champion(registry) == 3
-    assert registry.aliases("digits") == {"canary": 2, "champion": 3}
+    assert registry.aliases("digits") == {"champion": 3, "stable": 2}
 
 
 def test_promoting_what_holds_the_alias_writes_nothing(registry: Registry):
@@ -93,10 +93,10 @@ def test_promoting_what_holds_the_alias_writes_nothing(registry: Registry):
 
 def test_a_promotion_decided_on_an_alias_that_moved_is_a_conflict(registry: Registry):
     registry.promote("digits", 1, expected=None)
-    with pytest.raises(Conflict, match="found version 1, expected None"):
+    with pytest.raises(Conflict, match="found version 1, expected none"):
         registry.promote("digits", 2, expected=None)
     registry.promote("digits", 2, expected=1)
-    with pytest.raises(Conflict, match="found version 2, expected 1"):
+    with pytest.raises(Conflict, match="found version 2, expected version 1"):
         registry.promote("digits", 3, expected=1)
 
 
@@ -113,13 +113,13 @@ def test_rolling_back_walks_to_the_champions_before(registry: Registry):
 def test_rolling_back_leaves_out_what_was_rolled_back(registry: Registry):
     for version in (1, 2, 3):
         registry.promote("digits", version)
-    registry.promote("digits", 3, alias="canary")
-    registry.promote("digits", 2, alias="canary")
-    registry.promote("digits", 1, alias="canary")
+    registry.promote("digits", 3, alias="stable")
+    registry.promote("digits", 2, alias="stable")
+    registry.promote("digits", 1, alias="stable")
     registry.rollback("digits")  # 3 is bad
-    assert registry.rollback("digits", alias="canary").number == 2
+    assert registry.rollback("digits", alias="stable").number == 2
     with pytest.raises(NotFound):
-        registry.rollback("digits", alias="canary")
+        registry.rollback("digits", alias="stable")
 
 
 def test_rolling_back_without_a_champion_is_an_error(registry: Registry):
