@@ -30,7 +30,10 @@ class Path:
         self.method, self.pattern, self.handle = method, pattern, handle
         self.fixed = "{" not in pattern
         parts = re.split(r"\{(\w+)\}", pattern)
-        expression = "".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[a-z0-9][a-z0-9._-]{{0,63}})" for i, part in enumerate(parts))
+        expression = "".join(
+            re.escape(part) if i % 2 == 0 else f"(?P<{part}>[a-z0-9][a-z0-9._-]{{0,63}})"
+            for i, part in enumerate(parts)
+        )
         self.expression = re.compile(expression)
 
 
@@ -90,7 +93,11 @@ class App:
                     return path, match.groupdict()
                 allowed.add(path.method)
         if allowed:
-            raise Refusal(405, f"method: found {request.method[:20]}, wanted {' or '.join(sorted(allowed))}", headers={"allow": ", ".join(sorted(allowed))})
+            raise Refusal(
+                405,
+                f"method: found {request.method[:20]}, wanted {' or '.join(sorted(allowed))}",
+                headers={"allow": ", ".join(sorted(allowed))},
+            )
         raise not_found()
 
     def _id(self, request: Request) -> str:
@@ -103,4 +110,6 @@ class App:
 
 def _method(request: Request) -> str:
     """OpenTelemetry's rule: what is not known is `_OTHER`, so that nobody can make up metrics."""
-    return request.method if request.method in ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH") else "_OTHER"
+    return (
+        request.method if request.method in ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH") else "_OTHER"
+    )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from tasks.service.limits import Limits
 from tasks.service.queues import FairQueue, Work
@@ -19,17 +19,12 @@ from tasks.transforms.items import ItemError
 
 Columns = Mapping[str, Sequence[Any]]
 Predict = Callable[[Columns], list[Any]]
+Observe = Callable[[Sequence[Work], int, float], None]  # a batch's works, its rows, and the seconds of its forward
 Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
 NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
 RETRY = {"retry-after": "1"}
 log = logging.getLogger(__name__)
-
-
-class Observer(Protocol):
-    """Is told of each batch: its works, rows, and the seconds that its forward took."""
-
-    def __call__(self, works: Sequence[Work], rows: int, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Cost:
 class Batcher:
     """Batches for one loaded model, on the event loop that is running."""
 
-    def __init__(self, predict: Predict, cost: Cost, executor: Executor, limits: Limits, observe: Observer) -> None:
+    def __init__(self, predict: Predict, cost: Cost, executor: Executor, limits: Limits, observe: Observe) -> None:
         self._predict, self._cost, self._executor = predict, cost, executor
         self._limits, self._observe = limits, observe
         self._queue = FairQueue()

@@ -32,7 +32,17 @@ class Capture:
             self.tally.count("millrace_captured", served.name, "dropped")
             return
         self.tally.count("millrace_captured", served.name, "taken")
-        row = [time.time(), request.id, request.subject, request.key, served.name, served.number, request.role, items, predictions]
+        row = [
+            time.time(),
+            request.id,
+            request.subject,
+            request.key,
+            served.name,
+            served.number,
+            request.role,
+            items,
+            predictions,
+        ]
         self._kept.append(row)
 
     def label(self, model: str, version: int, request_id: str, labels: list[Any]) -> None:

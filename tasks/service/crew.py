@@ -38,7 +38,13 @@ Greet = Callable[[Worker], Awaitable[None]]
 class Crew:
     """`count` workers on `listener`. `handlers`: what a worker may ask; they get the worker, then the value. `greet` tells a new one all."""
 
-    def __init__(self, listener: socket.socket, count: int, handlers: dict[str, Callable[[Worker, Any], Awaitable[Any]]], greet: Greet) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        count: int,
+        handlers: dict[str, Callable[[Worker, Any], Awaitable[Any]]],
+        greet: Greet,
+    ) -> None:
         self._listener, self._count, self._handlers, self._greet = listener, count, handlers, greet
         self.workers: list[Worker] = []
         self.ready: set[Worker] = set()
@@ -133,7 +139,9 @@ class Crew:
         log.error("worker %d ended by itself (%s); another is started", worker.process.pid, name)
         self._failures = self._failures + 1 if time.monotonic() - worker.started < SHORT_SECONDS else 0
         if self._failures >= MOST_FAILURES and not self.failed.done():
-            self.failed.set_exception(ProcessFailed(f"{MOST_FAILURES} workers in a row ended at their start; their messages are above"))
+            self.failed.set_exception(
+                ProcessFailed(f"{MOST_FAILURES} workers in a row ended at their start; their messages are above")
+            )
             return
         task = asyncio.ensure_future(self._replace())
         self._watching.add(task)

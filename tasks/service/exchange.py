@@ -16,7 +16,20 @@ JSON = b"application/json"
 class Request:
     """`id` names it in the answer, the access log and the capture; `key` is who asks, `subject` whom it is about."""
 
-    __slots__ = ("_receive", "headers", "id", "key", "method", "model", "path", "role", "route", "scope", "started", "version")
+    __slots__ = (
+        "_receive",
+        "headers",
+        "id",
+        "key",
+        "method",
+        "model",
+        "path",
+        "role",
+        "route",
+        "scope",
+        "started",
+        "version",
+    )
 
     def __init__(self, scope: Scope, receive: Any, started: float) -> None:
         self.scope, self._receive, self.started = scope, receive, started
@@ -64,7 +77,9 @@ class Answer:
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, body: bytes, status: int = 200, kind: bytes = JSON, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, body: bytes, status: int = 200, kind: bytes = JSON, headers: Mapping[str, str] | None = None
+    ) -> None:
         self.body, self.status = body, status
         self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         for name, value in (headers or {}).items():

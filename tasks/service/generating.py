@@ -79,7 +79,9 @@ class Writers:
         return texts, ends
 
 
-def _write(served: Served, wishes: list[Wish], put: Callable[[Piece | Exception | None], None], gone: threading.Event) -> None:
+def _write(
+    served: Served, wishes: list[Wish], put: Callable[[Piece | Exception | None], None], gone: threading.Event
+) -> None:
     """Write in this thread, as long as somebody listens."""
     try:
         for index, wish in enumerate(wishes):

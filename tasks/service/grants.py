@@ -28,7 +28,7 @@ class Grant:
     until: float
     rate: float
     lease: float = 0.0  # requests that may be answered before the supervisor is asked for more
-    asking: "asyncio.Future[float] | None" = None
+    asking: "asyncio.Future[list[Any]] | None" = None
 
     def allows(self, action: str, model: str) -> bool:
         """Whether it may do `action` with `model`; `model` is empty for what concerns no model."""
@@ -100,7 +100,11 @@ class Grants:
                 grant.asking.add_done_callback(lambda asked: _leased(grant, asked))
             given, wait = await asyncio.shield(grant.asking)
             if given < 1:
-                raise Refusal(429, f"found more than {grant.rate:g} requests a second by this key; wait", headers={"retry-after": wait})
+                raise Refusal(
+                    429,
+                    f"found more than {grant.rate:g} requests a second by this key; wait",
+                    headers={"retry-after": wait},
+                )
 
 
 def _leased(grant: Grant, asked: Any) -> None:

@@ -71,7 +71,9 @@ class Notes:
                 kind = "a text" if isinstance(prediction, str) else "a number"
                 raise Refusal(422, f"labels: found {type(label).__name__}, wanted {kind} like the prediction")
         for prediction, label in zip(known.predictions, labels, strict=True):
-            wrong = self.arms.note_label(known.model, known.version, prediction, label) if known.role != "asked" else None
+            wrong = (
+                self.arms.note_label(known.model, known.version, prediction, label) if known.role != "asked" else None
+            )
             outcome = "unknown" if wrong is None else "wrong" if wrong else "right"
             self.tally.count("millrace_feedback", known.model, str(known.version), outcome)
 
@@ -101,5 +103,3 @@ def _agreement(rows: list[Any], found: list[Any]) -> str:
     pairs = ((np.asarray(a[1]), np.asarray(b[1])) for a, b in zip(rows, found, strict=True))
     close = all(a.shape == b.shape and np.allclose(a, b, rtol=AGREE, atol=AGREE) for a, b in pairs)
     return "same" if close else "near" if isinstance(rows[0][0], str) else "differs"
-
-

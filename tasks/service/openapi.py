@@ -59,9 +59,13 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
     paths: dict[str, Any] = {path: {"get": _get(path, text)} for path, text in GETS.items()}
     posts = {
         "/predict": _predict(described, max_items),
-        "/feedback": _post("Tell the right answers to an earlier request", _feedback(), {"request_id": "…", "labels": ["…"]}),
+        "/feedback": _post(
+            "Tell the right answers to an earlier request", _feedback(), {"request_id": "…", "labels": ["…"]}
+        ),
         "/v1/models/{model}:predict": _tensorflow(described, max_items),
-        "/v2/models/{model}/infer": _post("Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), None),
+        "/v2/models/{model}/infer": _post(
+            "Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), None
+        ),
         "/v2/repository/index": _post("The models that this key may use, in Triton's form", ANY, None, required=False),
     }
     writers = {name: one for name, one in described.items() if one["task"] == "language_model"}
@@ -94,7 +98,9 @@ def _secure(document: dict[str, Any]) -> None:
 
 def _predict(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str, Any]:
     schemas = [_items(one, "input_data", most, name, len(described) > 1) for name, one in described.items()]
-    answer = _object({"prediction": _array(_predictions(described)), "model": {"type": "string"}, "version": {"type": "integer"}})
+    answer = _object(
+        {"prediction": _array(_predictions(described)), "model": {"type": "string"}, "version": {"type": "integer"}}
+    )
     sentences = [f"{name}: each item is {one['item']}; predicts {one['target']!r}." for name, one in described.items()]
     example = next(({"input_data": [one["example"]]} for one in described.values()), None)
     operation = _post("Predict", _any(schemas), example, answer)
@@ -104,7 +110,9 @@ def _predict(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str,
 def _tensorflow(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str, Any]:
     schemas = [_items(one, "instances", most, name, False) for name, one in described.items()]
     example = next(({"instances": [one["example"]]} for one in described.values()), None)
-    return _post("Predict, by TensorFlow Serving's REST API", _any(schemas), example, _object({"predictions": {"type": "array"}}))
+    return _post(
+        "Predict, by TensorFlow Serving's REST API", _any(schemas), example, _object({"predictions": {"type": "array"}})
+    )
 
 
 def _items(one: Mapping[str, Any], field: str, most: int, name: str, several: bool) -> dict[str, Any]:
@@ -121,7 +129,10 @@ def _predictions(described: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _feedback() -> dict[str, Any]:
     label = {"type": ["string", "number"]}
-    fields = {"request_id": {"type": "string", "minLength": 1, "maxLength": 64}, "labels": {**_array(label), "minItems": 1}}
+    fields = {
+        "request_id": {"type": "string", "minLength": 1, "maxLength": 64},
+        "labels": {**_array(label), "minItems": 1},
+    }
     return _object(fields)
 
 
@@ -150,7 +161,9 @@ def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     fields = {"messages": {**_array(message), "minItems": 1}, **_sampling(writers)}
     sent = {"model": next(iter(writers)), "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
     schema = {"type": "object", "required": ["messages"], "properties": fields}
-    return _post("Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent)
+    return _post(
+        "Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent
+    )
 
 
 def _sampling(writers: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,7 +186,11 @@ def _post(
     answers = {"200": _answer("Done", answer), **{str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}}
     if "feedback" in summary or "right answers" in summary:
         answers["202"] = _answer("No worker remembers the request; its labels are not counted", ANY)
-    return {"summary": summary, "requestBody": {"required": required, "content": {"application/json": content}}, "responses": answers}
+    return {
+        "summary": summary,
+        "requestBody": {"required": required, "content": {"application/json": content}},
+        "responses": answers,
+    }
 
 
 def _get(path: str, summary: str) -> dict[str, Any]:

@@ -17,10 +17,22 @@ SAFE = {
 
 async def index(service: Service, request: Request) -> Answer:
     """GET /"""
-    paths = {"predict": "/predict", "feedback": "/feedback", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics"}
-    protocols = {"tensorflow": "/v1/models/{model}:predict", "open_inference": "/v2/models/{model}/infer", "openai": "/v1"}
+    paths = {
+        "predict": "/predict",
+        "feedback": "/feedback",
+        "health": "/healthz",
+        "ready": "/readyz",
+        "metrics": "/metrics",
+    }
+    protocols = {
+        "tensorflow": "/v1/models/{model}:predict",
+        "open_inference": "/v2/models/{model}/infer",
+        "openai": "/v1",
+    }
     name = next(iter(service.models.routes), "")
-    return json_answer({"service": "millrace", "model": name, **paths, **protocols, "status": "/status", "openapi": "/openapi.json"})
+    return json_answer(
+        {"service": "millrace", "model": name, **paths, **protocols, "status": "/status", "openapi": "/openapi.json"}
+    )
 
 
 async def health(service: Service, request: Request) -> Answer:

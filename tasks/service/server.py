@@ -71,7 +71,9 @@ class Certificate:
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*paths)
             self.context.load_cert_chain(*paths)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"tls: certificate {paths[0]} with key {paths[1]}: {error}; wanted PEM files that fit") from None
+            raise ConfigError(
+                f"tls: certificate {paths[0]} with key {paths[1]}: {error}; wanted PEM files that fit"
+            ) from None
 
     def stamp(self) -> tuple[int, ...]:
         """Changes with the files."""

@@ -59,7 +59,18 @@ def _bodies(items: Sequence[Any]) -> Iterator[list[int]]:
 @contextmanager
 def _running(storage: str, name: str, version: int) -> Iterator[str]:
     """The URL of a server that runs while the block does; it ends with this process, too."""
-    options = ["--storage", storage, "--model", name, "--version", str(version), "--no-auth", "--workers", "1", "--die-with-parent"]
+    options = [
+        "--storage",
+        storage,
+        "--model",
+        name,
+        "--version",
+        str(version),
+        "--no-auth",
+        "--workers",
+        "1",
+        "--die-with-parent",
+    ]
     command = [sys.executable, "-P", "-m", "tasks.service", *options]
     with scratch_folder("smoke") as folder, (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)

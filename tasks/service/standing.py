@@ -1,6 +1,7 @@
 """How the service stands: what its status page shows, from the tallies of the last minutes."""
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -29,7 +30,9 @@ class History:
             self._kept.append((time.time(), crew.total()))
             await asyncio.sleep(STEP_SECONDS)
 
-    def status(self, routes: Mapping[str, Route], total: Tally, trials: Mapping[str, Any], workers: int) -> dict[str, Any]:
+    def status(
+        self, routes: Mapping[str, Route], total: Tally, trials: Mapping[str, Any], workers: int
+    ) -> dict[str, Any]:
         """Plain JSON: models and their versions, traffic, latency, errors, trials."""
         then, before = self._kept[0] if self._kept else (self.began, Tally())
         for at, tally in reversed(self._kept):
@@ -53,7 +56,7 @@ class History:
         """A point each step: requests/s, failures/s and milliseconds at p50 and p99."""
         points = []
         kept = list(self._kept)
-        for (before, older), (at, newer) in zip(kept, kept[1:], strict=False):
+        for (before, older), (at, newer) in itertools.pairwise(kept):
             counts = _minus(_latency(newer), _latency(older))
             failed = _failures(newer) - _failures(older)
             points.append(
@@ -114,7 +117,9 @@ def _latency(tally: Tally) -> list[float]:
 
 
 def _failures(tally: Tally) -> float:
-    return sum(sum(counts[:-1]) for key, counts in tally.histograms.items() if key[0] == REQUESTS and key[3].startswith("5"))
+    return sum(
+        sum(counts[:-1]) for key, counts in tally.histograms.items() if key[0] == REQUESTS and key[3].startswith("5")
+    )
 
 
 def _none(key: Key) -> list[float]:

@@ -22,17 +22,15 @@ from storage.errors import MillraceError, ProcessLost
 from storage.objects import open_store
 from storage.registry import open_registry
 from tasks.service.authority import Authority
-from tasks.service.channel import Refused
 from tasks.service.crew import Crew, Worker
 from tasks.service.exposition import exposed
 from tasks.service.following import Following
-from tasks.service.routes import Route
 from tasks.service.settings import Settings
 from tasks.service.standing import History
 from tasks.service.tally import Tally
 from tasks.service.trials import Trials
+from tasks.service.turning import Turner
 
-LONGEST_PAUSE_SECONDS = 60.0
 WATCH_SECONDS = 0.5
 EXIT_SECONDS = 5.0  # beyond the grace, for a worker's own end
 log = logging.getLogger(__name__)
@@ -67,11 +65,10 @@ class Supervisor:
             "status": self._status,
             "feedback": self._feedback,
         }
+        self._own = Tally()
         self._crew = Crew(listener, plan.count, handlers, self._greet)
         self._crew.start()  # they load their libraries while this process looks into the registry
-        self._own = Tally()
-        self._routes: dict[str, Route] = {}
-        self._turning = asyncio.Lock()
+        self._turner = Turner(self._crew, self._own)
         self._stopped = asyncio.Event()
         self._signals = 0
 
@@ -80,7 +77,6 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._renew)
         try:
             await self._begin()
             await self._serve()
@@ -102,15 +98,15 @@ class Supervisor:
         self._trials = Trials(registry, self._following)
         self._history = History()
         looked = [await asyncio.to_thread(following.look) for following in self._following.values()]
-        self._routes = {route.model: route for route in looked if route}
+        self._turner.begin([route for route in looked if route])
         await self._crew.greet_all()
         for following in self._following.values():
             following.settle()
-        self._note_versions()
         self._say_ready()
 
     async def _serve(self) -> None:
-        work = [self._follow(name) for name in self._following]
+        pause = self._plan.settings.poll_seconds
+        work = [self._turner.follow(following, pause) for following in self._following.values()]
         work += [self._watch_files(), self._try_canaries(), self._history.keep(self._crew)]
         tasks = [asyncio.ensure_future(one) for one in work]
         stopped = asyncio.ensure_future(self._stopped.wait())
@@ -124,69 +120,16 @@ class Supervisor:
     async def _greet(self, worker: Worker) -> None:
         """Tell a worker everything; it answers requests when this returns."""
         settings, keyed = msgspec.to_builtins(self._plan.settings), self._plan.with_keys
-        told = {"storage": self._plan.storage, "settings": settings, "with_keys": keyed, "prefix": f"{worker.process.pid:x}"}
+        told = {
+            "storage": self._plan.storage,
+            "settings": settings,
+            "with_keys": keyed,
+            "prefix": f"{worker.process.pid:x}",
+        }
         await worker.channel.ask("begin", told)
-        routes = self._told()
+        routes = self._turner.told()
         await worker.channel.ask("prepare", routes, 600.0)
         await worker.channel.ask("turn", routes)
-
-    def _told(self) -> list[Any]:
-        return msgspec.to_builtins(list(self._routes.values()))
-
-    async def _follow(self, name: str) -> None:
-        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses."""
-        following, refused = self._following[name], ""
-        pause = shortest = self._plan.settings.poll_seconds
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                route = await asyncio.to_thread(following.look)
-                if route:
-                    await self._turn(route)
-                    following.settle()
-                pause, refused = shortest, ""
-            except (MillraceError, TimeoutError) as error:
-                pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if str(error) == refused else shortest
-                if str(error) != refused:
-                    self._refuse(name, str(error))
-                refused = str(error)
-            except Exception:  # following must outlive whatever a foreign artifact provokes
-                log.exception("following %s failed", name)
-                pause = LONGEST_PAUSE_SECONDS
-
-    async def _turn(self, route: Route) -> None:
-        """Have all workers turn to `route`. Where what is tried beside the champion must not serve, it is left out, and the champion moves."""
-        async with self._turning:
-            try:
-                await self._crew.ask_all("prepare", msgspec.to_builtins([route]))
-            except Refused as error:
-                alone = Route(route.model, route.champion, route.alias)
-                if alone == route:
-                    raise
-                await self._crew.ask_all("prepare", msgspec.to_builtins([alone]))
-                self._refuse(route.model, str(error))
-                route = alone
-            before = self._routes.get(route.model)
-            self._routes[route.model] = route
-            await self._crew.ask_all("turn", self._told())
-            if route != before:
-                self._own.count("millrace_swaps", route.model, "done")
-                log.info("%s: version %d serves%s", route.model, route.champion, _beside(route))
-                self._note_versions()
-
-    def _refuse(self, name: str, reason: str) -> None:
-        self._own.count("millrace_swaps", name, "refused")
-        serving = self._routes[name].champion
-        log.error("refused: %s (version %d of %s goes on serving)", reason, serving, name)
-
-    def _note_versions(self) -> None:
-        for key in [key for key in self._own.numbers if key[0] == "millrace_model_version"]:
-            del self._own.numbers[key]
-        for route in self._routes.values():
-            pairs = {route.alias or "version": route.champion, "canary": route.canary, "shadow": route.shadow}
-            for alias, number in pairs.items():
-                if number:
-                    self._own.set("millrace_model_version", route.model, alias, to=number)
 
     async def _watch_files(self) -> None:
         """Have keys and certificate read anew when their files change."""
@@ -215,7 +158,7 @@ class Supervisor:
         """Promote or roll back canaries as soon as enough is known."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            for name, verdict in self._trials.decided(self._routes):
+            for name, verdict in self._trials.decided(self._turner.routes):
                 try:
                     await asyncio.to_thread(self._trials.act, name, verdict)
                 except MillraceError as error:
@@ -229,7 +172,7 @@ class Supervisor:
 
     async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
         worker.tally = Tally.unpacked(told["tally"])
-        self._trials.add(told["arms"], self._routes)
+        self._trials.add(told["arms"], self._turner.routes)
 
     async def _metrics(self, worker: Worker, _: Any) -> bytes:
         """All metrics as they are now."""
@@ -238,7 +181,7 @@ class Supervisor:
 
     async def _status(self, worker: Worker, _: Any) -> dict[str, Any]:
         await self._collect()
-        return self._history.status(self._routes, self._total(), self._trials.shown(), len(self._crew.ready))
+        return self._history.status(self._turner.routes, self._total(), self._trials.shown(), len(self._crew.ready))
 
     async def _feedback(self, worker: Worker, asked: Any) -> dict[str, Any]:
         """What the worker says that answered the request; kept for later where none does."""
@@ -251,7 +194,9 @@ class Supervisor:
 
     async def _collect(self) -> None:
         ready = list(self._crew.ready)
-        reports = await asyncio.gather(*(worker.channel.ask("collect", None, 5.0) for worker in ready), return_exceptions=True)
+        reports = await asyncio.gather(
+            *(worker.channel.ask("collect", None, 5.0) for worker in ready), return_exceptions=True
+        )
         for worker, report in zip(ready, reports, strict=True):
             if isinstance(report, dict):
                 await self._report(worker, report)
@@ -266,9 +211,15 @@ class Supervisor:
         host, port = self._listener.getsockname()[:2]
         scheme = "https" if self._plan.settings.tls else "http"
         url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-        first = next(iter(self._routes.values()))
-        models = {name: route.champion for name, route in self._routes.items()}
-        line = {"url": url, "model": first.model, "version": first.champion, "models": models, "workers": len(self._crew.ready)}
+        first = next(iter(self._turner.routes.values()))
+        models = {name: route.champion for name, route in self._turner.routes.items()}
+        line = {
+            "url": url,
+            "model": first.model,
+            "version": first.champion,
+            "models": models,
+            "workers": len(self._crew.ready),
+        }
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()
 
@@ -278,14 +229,6 @@ class Supervisor:
         self._stopped.set()
         if self._signals > 1:
             self._crew.kill()
-
-    def _renew(self) -> None:
-        asyncio.ensure_future(self._load_certificate())
-
-
-def _beside(route: Route) -> str:
-    canary = f", version {route.canary} as canary for {route.share:.1%}" if route.canary else ""
-    return canary + (f", version {route.shadow} as shadow" if route.shadow else "")
 
 
 def supervise(plan: Plan, listener: socket.socket) -> None:

@@ -33,7 +33,9 @@ METRICS = {
         SECONDS,
     ),
     "http_server_active_requests": Metric("Requests under way", gauge=True),
-    "millrace_answers": Metric("Requests that a version answered or failed on", ("model", "version", "role", "outcome")),
+    "millrace_answers": Metric(
+        "Requests that a version answered or failed on", ("model", "version", "role", "outcome")
+    ),
     "millrace_queue_duration_seconds": Metric(
         "Time that requests waited for the model", ("model", "version"), SHORT_SECONDS
     ),
@@ -47,8 +49,12 @@ METRICS = {
     "millrace_model_version": Metric("Version that an alias points at", ("model", "alias"), gauge=True, same=True),
     "millrace_model_memory_bytes": Metric("Memory of loaded versions", ("model", "version"), gauge=True),
     "millrace_swaps": Metric("Attempts to serve another version", ("model", "outcome")),
-    "millrace_shadow": Metric("Requests mirrored to a shadow, by how its answer compares", ("model", "version", "outcome")),
-    "millrace_captured": Metric("Requests taken for the capture, or dropped because too many were", ("model", "outcome")),
+    "millrace_shadow": Metric(
+        "Requests mirrored to a shadow, by how its answer compares", ("model", "version", "outcome")
+    ),
+    "millrace_captured": Metric(
+        "Requests taken for the capture, or dropped because too many were", ("model", "outcome")
+    ),
     "millrace_feedback": Metric("Labels given for answers", ("model", "version", "outcome")),
     "millrace_workers_lost": Metric("Worker processes that ended by themselves"),
     "process_resident_memory_bytes": Metric("Memory of all processes of the service", gauge=True),
@@ -87,9 +93,7 @@ class Tally:
             self.numbers[key] = value if METRICS[key[0]].same else self.numbers.get(key, 0) + value
         for key, counts in other.histograms.items():
             mine = self.histograms.get(key)
-            self.histograms[key] = (
-                list(counts) if mine is None else [a + b for a, b in zip(mine, counts, strict=True)]
-            )
+            self.histograms[key] = list(counts) if mine is None else [a + b for a, b in zip(mine, counts, strict=True)]
 
     def without_gauges(self) -> "Tally":
         """What stays when the process is gone."""

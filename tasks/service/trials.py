@@ -78,7 +78,7 @@ class Trials:
             elif verdict.action == "roll back":
                 self.registry.rollback(name, "canary", reason=reason, expected=canary, automatic=True)
             else:
-                self.registry.withdraw(name, "canary", reason=reason, expected=canary, automatic=True)
+                self.registry.withdraw(name, "canary", reason=reason)
         except Conflict as error:
             log.info("canary of %s: somebody else was first: %s", name, error)
 
@@ -104,5 +104,3 @@ class Trials:
             policy = Policy.from_json(traffic.canary.policy)
             running = self._running[name] = Running(canary, Trial(policy), traffic.canary.time)
         return running
-
-

@@ -81,7 +81,9 @@ class Worker:
         models = Models(Loader(store, open_registry(store.url)), settings.limits, tally, arms)
         notes = Notes(models, tally, arms, Capture(settings.capture, tally))
         writers = Writers(settings.limits, tally)
-        service = Service(models, Grants(self._channel, told["with_keys"]), notes, tally, settings.limits, self._channel, writers)
+        service = Service(
+            models, Grants(self._channel, told["with_keys"]), notes, tally, settings.limits, self._channel, writers
+        )
         self._service, self._access = service, AccessLog()
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._app = App(paths(service), tally, self._access, told["prefix"])
@@ -172,6 +174,7 @@ def _resident_bytes() -> int:
 def main(argv: list[str]) -> int:
     """Serve on the descriptors in `argv`: the listening socket's, and the channel's."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # those that a terminal sends to all of us are for the supervisor
     listener, end = (socket.socket(fileno=int(text)) for text in argv)

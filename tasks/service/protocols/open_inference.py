@@ -77,7 +77,11 @@ async def metadata(service: Service, request: Request, model: str, version: str 
     route = await admitted(service, request, model)
     number, _ = chosen(route, version, "") or (route.champion, "")
     served = await service.models.load(model, number)
-    described = {"name": model, "versions": [str(one) for one in (route.champion, route.canary) if one], "platform": "onnxruntime_onnx"}
+    described = {
+        "name": model,
+        "versions": [str(one) for one in (route.champion, route.canary) if one],
+        "platform": "onnxruntime_onnx",
+    }
     return json_answer({**described, "inputs": _inputs(served), "outputs": _outputs(served)})
 
 
@@ -87,11 +91,20 @@ async def config(service: Service, request: Request, model: str, version: str = 
     number, _ = chosen(route, version, "") or (route.champion, "")
     served = await service.models.load(model, number)
     inputs, outputs = (
-        [{"name": one["name"], "data_type": f"TYPE_{one['datatype'].replace('BYTES', 'STRING')}", "dims": one["shape"][1:] or [1]} for one in side]
+        [
+            {
+                "name": one["name"],
+                "data_type": f"TYPE_{one['datatype'].replace('BYTES', 'STRING')}",
+                "dims": one["shape"][1:] or [1],
+            }
+            for one in side
+        ]
         for side in (_inputs(served), _outputs(served))
     )
     most = service.limits.items
-    return json_answer({"name": model, "platform": "onnxruntime_onnx", "max_batch_size": most, "input": inputs, "output": outputs})
+    return json_answer(
+        {"name": model, "platform": "onnxruntime_onnx", "max_batch_size": most, "input": inputs, "output": outputs}
+    )
 
 
 async def model_ready(service: Service, request: Request, model: str, version: str = "") -> Answer:
@@ -105,12 +118,20 @@ async def repository(service: Service, request: Request) -> Answer:
     """POST /v2/repository/index: the models that this key may use."""
     grant = await service.grants.admit(request)
     routes = [route for name, route in service.models.routes.items() if grant.allows("predict", name)]
-    return json_answer([{"name": route.model, "version": str(route.champion), "state": "READY", "reason": ""} for route in routes])
+    return json_answer(
+        [{"name": route.model, "version": str(route.champion), "state": "READY", "reason": ""} for route in routes]
+    )
 
 
 async def server(service: Service, request: Request) -> Answer:
     """GET /v2"""
-    return json_answer({"name": "millrace", "version": "2", "extensions": ["binary_tensor_data", "model_repository", "model_configuration"]})
+    return json_answer(
+        {
+            "name": "millrace",
+            "version": "2",
+            "extensions": ["binary_tensor_data", "model_repository", "model_configuration"],
+        }
+    )
 
 
 def to_items(served: Served, tensors: list[Tensor]) -> list[Any]:
@@ -138,7 +159,9 @@ def _header_length(request: Request, body: bytes) -> int:
         return len(body)
     if not text.isdigit() or len(text) > 12 or int(text) > len(body):
         found = text[:20].decode("latin-1")
-        raise Refusal(400, f"Inference-Header-Content-Length: found {found!r}, wanted 0 to the body's {len(body)} bytes")
+        raise Refusal(
+            400, f"Inference-Header-Content-Length: found {found!r}, wanted 0 to the body's {len(body)} bytes"
+        )
     return int(text)
 
 
@@ -183,7 +206,9 @@ def _wanted(order: Order, served: Served) -> list[tuple[str, bool]]:
         if output.name not in known:
             raise Refusal(422, f"output {output.name[:60]!r}: wanted one of {', '.join(known)}")
         if output.parameters.get("classification"):
-            raise Refusal(422, f"output {output.name!r}: found classification, which is not offered; ask for probabilities")
+            raise Refusal(
+                422, f"output {output.name!r}: found classification, which is not offered; ask for probabilities"
+            )
     return [(output.name, output.parameters.get("binary_data", everything) is True) for output in order.outputs]
 
 

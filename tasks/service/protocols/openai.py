@@ -64,7 +64,11 @@ async def models(service: Service, request: Request) -> Answer:
 async def _served(service: Service, request: Request, grant: Any, order: Wanted) -> Served:
     route = service.models.routes.get(order.model) if order.model else service.models.route("")
     if route is None or not grant.allows("predict", route.model):
-        raise Refusal(404, f"model: found {order.model[:80]!r}, wanted one that /v1/models lists") if order.model else not_found()
+        raise (
+            Refusal(404, f"model: found {order.model[:80]!r}, wanted one that /v1/models lists")
+            if order.model
+            else not_found()
+        )
     served = await service.models.pick(request, route, None)
     if served.runtime.tokens is None:
         raise Refusal(404, f"model {served.name!r} completes no texts, it predicts; ask POST /predict")
@@ -78,7 +82,9 @@ def _head(prefix: str, kind: str, served: Served) -> dict[str, Any]:
     return {**head, "model": served.name, "system_fingerprint": f"version {served.number}"}
 
 
-async def _whole(service: Service, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]) -> Answer:
+async def _whole(
+    service: Service, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]
+) -> Answer:
     texts, ends = await service.writers.whole(served, order.wishes())
     choices = [choice(end.index, prefix[end.index] + texts[end.index], end.finish_reason) for end in ends]
     return json_answer({**head, "choices": choices, "usage": _usage(ends, order.n or 1)})
@@ -114,7 +120,12 @@ def _message_choice(index: int, text: str, finish_reason: str | None) -> dict[st
 
 
 def _delta_choice(index: int, text: str, finish_reason: str | None) -> dict[str, Any]:
-    return {"index": index, "delta": {"role": "assistant", "content": text}, "logprobs": None, "finish_reason": finish_reason}
+    return {
+        "index": index,
+        "delta": {"role": "assistant", "content": text},
+        "logprobs": None,
+        "finish_reason": finish_reason,
+    }
 
 
 def _usage(ends: list[Piece], choices_each: int) -> dict[str, int]:

@@ -38,7 +38,9 @@ async def predict(service: Service, request: Request, model: str, version: str =
     route = await admitted(service, request, model)
     order = decode(_order, await read_body(request, service.limits), WANTED)
     if order.signature_name not in SIGNATURES:
-        raise Refusal(422, f"signature_name: found {order.signature_name[:40]!r}, wanted serving_default or probabilities")
+        raise Refusal(
+            422, f"signature_name: found {order.signature_name[:40]!r}, wanted serving_default or probabilities"
+        )
     served = await service.models.pick(request, route, chosen(route, version, label))
     rows = await predict_items(service.notes, request, route, served, _items(order, service, served))
     if order.signature_name == "probabilities":
@@ -69,7 +71,9 @@ async def metadata(service: Service, request: Request, model: str, version: str 
     signature = {"inputs": described["item_schema"], "outputs": described["prediction_schema"]}
     names = SIGNATURES[1:] if described["task"] == "classification" else SIGNATURES[1:2]
     signatures = {"signature_def": dict.fromkeys(names, signature)}
-    return json_answer({"model_spec": {"name": model, "version": str(number)}, "metadata": {"signature_def": signatures}})
+    return json_answer(
+        {"model_spec": {"name": model, "version": str(number)}, "metadata": {"signature_def": signatures}}
+    )
 
 
 async def admitted(service: Service, request: Request, model: str) -> Route:
@@ -84,7 +88,11 @@ def chosen(route: Route, version: str, label: str) -> tuple[int, str] | None:
     """The version asked for by number or alias, and its role; None where the route chooses. Refusal 404 for one that does not serve."""
     if not version and not label:
         return None
-    pair = route.labelled(label) if label else route.numbered(int(version) if version.isdigit() and len(version) < 10 else 0)
+    pair = (
+        route.labelled(label)
+        if label
+        else route.numbered(int(version) if version.isdigit() and len(version) < 10 else 0)
+    )
     if pair is None:
         raise not_found()
     return pair
@@ -97,7 +105,9 @@ def openai_description(served: Served) -> dict[str, Any]:
 
 def _items(order: Order, service: Service, served: Served) -> list[Any]:
     if (order.instances is None) == (order.inputs is None):
-        raise Refusal(422, f"body: found {'both' if order.inputs is not None else 'neither'} of instances and inputs; {WANTED}")
+        raise Refusal(
+            422, f"body: found {'both' if order.inputs is not None else 'neither'} of instances and inputs; {WANTED}"
+        )
     items = _rows(order.inputs) if order.instances is None else order.instances
     check_count("instances" if order.instances is not None else "inputs", len(items), service.limits)
     return [_bytes(item) for item in items] if served.runtime.transforms.kind in ("image", "audio") else items

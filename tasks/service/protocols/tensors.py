@@ -33,10 +33,8 @@ class Tensor:
 
     def rows(self) -> list[Any]:
         """One value for each place of the first dimension: nested lists, or the one value where there is one."""
-        if self.datatype == "BYTES":
-            nested = np.array(self.values, dtype=object).reshape(self.shape)
-        else:
-            nested = self.values
+        texts = self.datatype == "BYTES"
+        nested = np.array(self.values, dtype=object).reshape(self.shape) if texts else self.values
         if len(self.shape) == 2 and self.shape[1] == 1:
             nested = nested[:, 0]
         return nested.tolist()
@@ -56,7 +54,9 @@ def read_tensor(told: Mapping[str, Any], binary: memoryview, at: int) -> tuple[T
     if size is None:
         return Tensor(name, datatype, shape, _from_json(told, datatype, shape, count)), at
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(binary) - at:
-        raise _wrong(name, f"found binary_data_size {size!r:.40}, wanted at most the {len(binary) - at} bytes that are left")
+        raise _wrong(
+            name, f"found binary_data_size {size!r:.40}, wanted at most the {len(binary) - at} bytes that are left"
+        )
     if told["data"] is not None:
         raise _wrong(name, "found both data and binary_data_size, wanted one of them")
     content = binary[at : at + size]
@@ -75,7 +75,10 @@ def to_binary(datatype: str, values: Sequence[Any]) -> bytes:
 def _shape(told: Mapping[str, Any]) -> tuple[int, ...]:
     shape = tuple(told["shape"])
     if not 1 <= len(shape) <= MOST_DIMENSIONS or any(not 0 <= length <= MOST_VALUES for length in shape):
-        raise _wrong(told["name"], f"found the shape {list(shape)!r:.60}, wanted 1 to {MOST_DIMENSIONS} lengths, the first for the items")
+        raise _wrong(
+            told["name"],
+            f"found the shape {list(shape)!r:.60}, wanted 1 to {MOST_DIMENSIONS} lengths, the first for the items",
+        )
     return shape
 
 
@@ -112,7 +115,9 @@ def _flattened(name: str, data: Any, depth: int) -> list[Any]:
 def _numbers(name: str, content: memoryview, datatype: str, shape: tuple[int, ...], count: int) -> np.ndarray:
     kind = np.dtype(NUMBERS[datatype])
     if len(content) != count * kind.itemsize:
-        raise _wrong(name, f"found {len(content)} bytes, wanted {count * kind.itemsize} for {list(shape)} of {datatype}")
+        raise _wrong(
+            name, f"found {len(content)} bytes, wanted {count * kind.itemsize} for {list(shape)} of {datatype}"
+        )
     if datatype == "BOOL":
         return (np.frombuffer(content, dtype="<u1") != 0).reshape(shape)
     return np.frombuffer(content, dtype=kind).reshape(shape)
@@ -133,7 +138,10 @@ def _texts(name: str, content: memoryview, count: int) -> list[str]:
             raise _wrong(name, f"found bytes that are no UTF-8 in text {len(texts)}") from None
         at += length
     if at != len(content) or len(texts) != count:
-        raise _wrong(name, f"found {len(texts)} whole texts in {len(content)} bytes, wanted {count} of 4 bytes length and so many bytes")
+        raise _wrong(
+            name,
+            f"found {len(texts)} whole texts in {len(content)} bytes, wanted {count} of 4 bytes length and so many bytes",
+        )
     return texts
 
 

@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/completions, https://platform.openai.com/docs/api-reference/chat
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:  # tokenizers is loaded only where there is text
 
 COMPLETION = 'wanted {"prompt": "text", "max_tokens": 64, …}'
 CHAT = 'wanted {"messages": [{"role": "user", "content": "text"}], …}'
-O = TypeVar("O", bound="Wanted")
 # What OpenAI's API has besides, and the values that ask for nothing
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "suffix": (None, ""),
@@ -167,7 +166,9 @@ def check(order: Wanted, limits: Limits, tokens: "TokenInput") -> None:
     """Refusal 422 for what cannot be done, and for more than the limits."""
     for name, neutral in NEUTRAL.items():
         if getattr(order, name, None) not in neutral:
-            raise Refusal(422, f"{name}: found {getattr(order, name)!r:.80}, which this service cannot do; leave it out")
+            raise Refusal(
+                422, f"{name}: found {getattr(order, name)!r:.80}, which this service cannot do; leave it out"
+            )
     if isinstance(order, Chat):
         _check_messages(order)
     prompts = order.prompts
@@ -199,4 +200,8 @@ def _check_messages(order: Chat) -> None:
         if any(part.type not in ("text", "input_text", "refusal") for part in parts):
             raise Refusal(422, f"message {index}: found a part that is no text, which this model cannot read", index)
         if message.role not in ("system", "developer", "user", "assistant"):
-            raise Refusal(422, f"message {index}: found the role {message.role[:40]!r}, wanted system, developer, user or assistant", index)
+            raise Refusal(
+                422,
+                f"message {index}: found the role {message.role[:40]!r}, wanted system, developer, user or assistant",
+                index,
+            )

@@ -1,0 +1,96 @@
+"""Following the registry: all workers load and check what is wanted, then all turn to it, so that they do so at nearly the same time."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from storage.errors import MillraceError
+from tasks.service.channel import Refused
+from tasks.service.crew import Crew
+from tasks.service.following import Following
+from tasks.service.routes import Route
+from tasks.service.tally import Tally
+
+LONGEST_PAUSE_SECONDS = 60.0
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Turner:
+    """`routes`: what the workers have turned to, by model."""
+
+    crew: Crew
+    tally: Tally
+    routes: dict[str, Route] = field(default_factory=dict)
+    _turning: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin(self, routes: Iterable[Route]) -> None:
+        """What each worker is told when it begins."""
+        self.routes = {route.model: route for route in routes}
+        self._note_versions()
+
+    def told(self) -> list[Any]:
+        """The routes, for a channel."""
+        return msgspec.to_builtins(list(self.routes.values()))
+
+    async def follow(self, following: Following, shortest: float) -> None:
+        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses."""
+        refused, pause = "", shortest
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                route = await asyncio.to_thread(following.look)
+                if route:
+                    await self._turn(route)
+                    following.settle()
+                pause, refused = shortest, ""
+            except (MillraceError, TimeoutError) as error:
+                pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if str(error) == refused else shortest
+                if str(error) != refused:
+                    self._refuse(following.name, str(error))
+                refused = str(error)
+            except Exception:  # following must outlive whatever a foreign artifact provokes
+                log.exception("following %s failed", following.name)
+                pause = LONGEST_PAUSE_SECONDS
+
+    async def _turn(self, route: Route) -> None:
+        """Have all workers turn. Where what is tried beside the champion must not serve, it is left out, and the champion moves."""
+        async with self._turning:
+            try:
+                await self.crew.ask_all("prepare", msgspec.to_builtins([route]))
+            except Refused as error:
+                alone = Route(route.model, route.champion, route.alias)
+                if alone == route:
+                    raise
+                await self.crew.ask_all("prepare", msgspec.to_builtins([alone]))
+                self._refuse(route.model, str(error))
+                route = alone
+            before = self.routes.get(route.model)
+            self.routes[route.model] = route
+            await self.crew.ask_all("turn", self.told())
+            if route != before:
+                self.tally.count("millrace_swaps", route.model, "done")
+                log.info("%s: version %d serves%s", route.model, route.champion, _beside(route))
+                self._note_versions()
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self.tally.count("millrace_swaps", name, "refused")
+        log.error("refused: %s (version %d of %s goes on serving)", reason, self.routes[name].champion, name)
+
+    def _note_versions(self) -> None:
+        for key in [key for key in self.tally.numbers if key[0] == "millrace_model_version"]:
+            del self.tally.numbers[key]
+        for route in self.routes.values():
+            pairs = {route.alias or "version": route.champion, "canary": route.canary, "shadow": route.shadow}
+            for alias, number in pairs.items():
+                if number:
+                    self.tally.set("millrace_model_version", route.model, alias, to=number)
+
+
+def _beside(route: Route) -> str:
+    canary = f", version {route.canary} as canary for {route.share:.1%}" if route.canary else ""
+    return canary + (f", version {route.shadow} as shadow" if route.shadow else "")
