@@ -12,8 +12,9 @@ from collections.abc import Callable
 from types import EllipsisType
 from typing import Any
 
-from storage.entries import Entry, Standing, Version, add_up, entry_key, seal, unseal
-from storage.errors import ConfigError, Conflict, NotFound, Untrusted
+from storage.chains import follow
+from storage.entries import Entry, Standing, Version, add_up, entry_key, model_log, seal, unseal
+from storage.errors import ConfigError, Conflict, NotFound
 from storage.objects import ObjectStore, open_store
 from storage.signing import Keyring, open_keyring
 
@@ -43,16 +44,9 @@ class Registry:
 
     def entries(self, name: str) -> list[Entry]:
         """The model's log, verified from its first entry on; empty for a model that is not there."""
-        indexes = self._indexes(_checked(name, "model name"))
-        known = list(self._verified.get(name, ()))
-        if indexes != list(range(len(indexes))) or len(indexes) < len(known):
-            missing = next(index for index in range(len(known) + len(indexes) + 1) if index not in indexes)
-            raise Untrusted(f"entry {missing} of model {name!r} is missing; restore models/{name}/log from a backup")
-        for index in indexes[len(known) :]:
-            content = self._store.get(entry_key(name, index))
-            known.append(unseal(self._keyring, name, index, known[-1].digest if known else "", content))
-        self._verified[name] = known
-        return list(known)
+        log, known = model_log(_checked(name, "model name")), self._verified.get(name, [])
+        self._verified[name] = [*known, *follow(self._store, self._keyring, log, known)]
+        return list(self._verified[name])
 
     def versions(self, name: str) -> list[Version]:
         """The model's versions by number; `NotFound` names the nearest model."""
@@ -153,7 +147,7 @@ class Registry:
             content = self._sealed(name, action, entries, fields)
             if self._store.put_if_absent(entry_key(name, len(entries)), content):
                 previous = entries[-1].digest if entries else ""
-                standing.apply(unseal(self._keyring, name, len(entries), previous, content))
+                standing.apply(unseal(self._keyring, model_log(name), len(entries), previous, content))
                 return standing
         raise Conflict(
             f"model {name!r}: other writers were first {_ATTEMPTS} times in a row; run again when they are done"
@@ -189,10 +183,6 @@ class Registry:
                 f"model {name!r}: found versions {sorted(standing.versions)}, wanted {number}; millrace models {name}"
             )
         return standing.versions[number]
-
-    def _indexes(self, name: str) -> list[int]:
-        names = [key.rpartition("/")[2].removesuffix(".json") for key, _ in self._store.list(f"models/{name}/log/")]
-        return [int(text) for text in names if text.isdigit()]
 
 
 def open_registry(store_url: str) -> Registry:
