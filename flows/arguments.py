@@ -2,6 +2,8 @@
 
 import argparse
 
+from tasks.service.key_commands import add_commands
+
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
@@ -14,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     _add_prefect(commands)
     _add_registry(commands)
     _add_serving(commands)
+    _add_access(commands)
     _add_storage(commands)
     _add_upkeep(commands)
     return top
@@ -137,10 +140,17 @@ def _add_serving(commands) -> None:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--alias", default="champion")
-    serve.add_argument(
-        "--keys", metavar="FILE", help="file of hashed API keys; make one with python -m tasks.service.keys"
-    )
+    serve.add_argument("--keys", metavar="FILE", help="file of hashed API keys; make one with millrace keys create")
     serve.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
+
+
+def _add_access(commands) -> None:
+    keys = commands.add_parser("keys", help="API keys of the service", description="API keys of the service.")
+    add_commands(keys)
+    audit = _command(commands, "audit", "list who did what, and check that no record of it was changed")
+    audit.add_argument("--model", metavar="NAME", default="", help="only what concerns this model")
+    audit.add_argument("--since", metavar="DATE", default="", help="only from then on: 2026-01-31, or with a time")
+    audit.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_storage(commands) -> None:

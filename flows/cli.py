@@ -50,6 +50,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from flows import cli_prefect
 
         return getattr(cli_prefect, arguments.command)(arguments)
+    if arguments.command == "keys":
+        from tasks.service import key_commands
+
+        return key_commands.run(arguments)
     if arguments.command == "reproduce":
         from flows.cli_reproduce import reproduce_run
 
@@ -61,6 +65,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     with surrounded(_storage_settings(arguments)):
         if arguments.command == "storage":
             return cli_storage.check(arguments)
+        if arguments.command == "audit":
+            from flows.cli_audit import audit
+
+            return audit(arguments)
         about = (
             cli_history if arguments.command in HISTORY else cli_upkeep if arguments.command in UPKEEP else cli_models
         )

@@ -9,10 +9,12 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from storage.downloads import downloads_folder
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
+from storage.fetching import BIG_BYTES, fetch_in_parts
 from storage.measuring import measured, saw_whole
 from storage.metering import charge
 from storage.objects import ObjectStore
@@ -109,6 +111,8 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
         charge({"bytes_in": blob.size})
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
+    if blob.size >= BIG_BYTES:
+        return _fetch_big(store, blob, path)
     with scratch_folder("fetch") as folder, (folder / "blob").open("wb") as file:
         digest, size = hashlib.sha256(), 0
         for chunk in store.chunks(blob.key):
@@ -117,6 +121,18 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
         _check(store, blob, size, digest.hexdigest())
         file.flush()
         os.replace(file.name, path)
+    return path
+
+
+def _fetch_big(store: ObjectStore, blob: Blob, path: Path) -> Path:
+    size = store.size(blob.key)
+    if size is None:
+        raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
+    if size != blob.size:
+        _check(store, blob, size, "")
+    wanted = blob.size, blob.digest
+    found = fetch_in_parts(store, blob.key, size, path, partial(measured, anew=True), wanted)
+    _check(store, blob, *(found or (0, "")))
     return path
 
 

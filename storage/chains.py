@@ -1,88 +1,30 @@
-"""The models' append-only logs: who appends, and how writers that race get on.
-
-`models/<name>/log/<20 digits>.json`, committed by put-if-absent: of two writers of entry n one wins, and the other reads it and decides
-again. Nothing is ever rewritten.
-"""
+"""Reading a log of signed entries from its first one on, each checked against the one before."""
 
 import re
-import uuid
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 
-from storage.entries import Entry, entry_key, seal, unseal
-from storage.errors import ConfigError, Conflict, Untrusted
-from storage.moves import Decide, Fields
+from storage.entries import Entry, Log, unseal
+from storage.errors import Untrusted
 from storage.objects import ObjectStore
 from storage.signing import Keyring
-from storage.standing import Standing, add_up
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_ATTEMPTS = 100  # of appending; each lost one means that somebody else got on
+_FILE = re.compile(r"\d{20}\.json")
 
 
-class Chains:
-    """The logs of one store, as far as `keyring` trusts them. Entries that this object has verified are not read again."""
-
-    def __init__(self, store: ObjectStore, keyring: Keyring, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._keyring = keyring
-        self._clock = clock
-        self._verified: dict[str, list[Entry]] = {}
-
-    def names(self) -> list[str]:
-        """All models, sorted."""
-        return sorted({key.split("/")[1] for key, _ in self._store.list("models/")})
-
-    def entries(self, name: str) -> list[Entry]:
-        """The model's log, verified from its first entry on; empty for a model that is not there. Raises `Untrusted`."""
-        indexes = self._indexes(checked(name, "model name"))
-        known = list(self._verified.get(name, ()))
-        if indexes != list(range(len(indexes))) or len(indexes) < len(known):
-            missing = next(index for index in range(len(known) + len(indexes) + 1) if index not in indexes)
-            raise Untrusted(f"entry {missing} of model {name!r} is missing; restore models/{name}/log from a backup")
-        for index in indexes[len(known) :]:
-            content = self._store.get(entry_key(name, index))
-            known.append(unseal(self._keyring, name, index, known[-1].digest if known else "", content))
-        self._verified[name] = known
-        return list(known)
-
-    def append(self, name: str, action: str, decide: Decide) -> Standing:
-        """Commit what `decide` makes of the standing (None: nothing to do), again after every entry that came between."""
-        for _ in range(_ATTEMPTS):
-            entries = self.entries(name)
-            standing = add_up(entries)
-            fields = decide(standing)
-            if fields is None:
-                return standing
-            content = self._sealed(name, action, entries, fields)
-            if self._store.put_if_absent(entry_key(name, len(entries)), content):
-                previous = entries[-1].digest if entries else ""
-                standing.apply(unseal(self._keyring, name, len(entries), previous, content))
-                return standing
-        raise Conflict(
-            f"model {name!r}: other writers were first {_ATTEMPTS} times in a row; run again when they are done"
-        )
-
-    def _sealed(self, name: str, action: str, entries: list[Entry], fields: Fields) -> bytes:
-        body = {
-            **fields,
-            "name": name,
-            "index": len(entries),
-            "previous": entries[-1].digest if entries else "",
-            "writer": uuid.uuid4().hex,  # tells our entry from an equal one when the answer to a commit was lost
-            "time": self._clock(),
-            "action": action,
-        }
-        return seal(self._keyring, body)
-
-    def _indexes(self, name: str) -> list[int]:
-        names = [key.rpartition("/")[2].removesuffix(".json") for key, _ in self._store.list(f"models/{name}/log/")]
-        return [int(text) for text in names if text.isdigit()]
+def indexes(store: ObjectStore, log: Log) -> list[int]:
+    """Which entries a listing tells of, in order."""
+    names = (key.rpartition("/")[2] for key, _ in store.list(log.folder))
+    return [int(name.removesuffix(".json")) for name in names if _FILE.fullmatch(name)]
 
 
-def checked(name: str, what: str) -> str:
-    """`name`, or ConfigError where it could leave its folder."""
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{what} {name!r}: wanted 1 to 64 of lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        )
-    return name
+def follow(store: ObjectStore, keyring: Keyring, log: Log, known: Sequence[Entry] = ()) -> Iterator[Entry]:
+    """The entries after the `known` ones, verified one by one; `Untrusted` at the first that is missing or cannot be believed."""
+    there = set(indexes(store, log))
+    previous = known[-1].digest if known else ""
+    for index in range(max(len(known), max(there, default=-1) + 1)):
+        if index not in there:
+            raise Untrusted(f"entry {index} of {log.title} is missing; restore {log.folder} from a backup")
+        if index >= len(known):
+            entry = unseal(keyring, log, index, previous, store.get(log.key(index)))
+            previous = entry.digest
+            yield entry

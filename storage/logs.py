@@ -1,4 +1,4 @@
-"""Are the models' logs whole? Gaps, changed and foreign entries, versions whose files are gone, aliases of versions that never were.
+"""Are the logs whole? Gaps, changed and foreign entries, versions whose files are gone, aliases of versions that never were.
 
 That the last entries of a log were taken away cannot be seen in it. It is seen where a run says that it released a version which the
 log does not have.
@@ -7,6 +7,7 @@ log does not have.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from storage.audit import AUDIT, check_log
 from storage.entries import Entry, entry_key
 from storage.errors import ConfigError, CorruptArtifact, NotFound, Untrusted
 from storage.manifests import read_manifest
@@ -22,6 +23,8 @@ def check_logs(
     """What is wrong with the logs. `releases`: by the run's key the `model`, `version` and `digest` that it says it released."""
     problems: list[Problem] = []
     versions: dict[str, dict[int, str]] = {}
+    if audit := check_log(store, keyring, AUDIT).problem:
+        problems.append(Problem(AUDIT.folder, audit, "a whole log of trusted entries"))
     for name in registry.names():
         try:
             entries = registry.entries(name)

@@ -85,6 +85,19 @@ class ObjectStore:
         charge({"bytes_in": len(content)})
         return content
 
+    def part(self, key: str, start: int, length: int) -> bytes:
+        """So many bytes of an object's content from the `start` on, which must lie in it; `NotFound`."""
+
+        def ask() -> bytes:
+            content = obstore.get_range(self._engine, key, start=start, length=length).to_bytes()
+            if len(content) != length:
+                raise OSError(f"{len(content)} bytes of {length}")  # an answer that broke off
+            return content
+
+        content = insisted(self.url, _checked(key), ask)
+        charge({"bytes_in": len(content)})
+        return content
+
     def chunks(self, key: str) -> Iterator[bytes]:
         """An object's content piece by piece, for what should not be held in memory; `NotFound`."""
         with translated(self.url, _checked(key)):

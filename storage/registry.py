@@ -1,6 +1,6 @@
 """Numbered model versions, the aliases that point at them, and what is tried beside the champion: a log of signed entries for each model.
 
-What an alias points at follows from the log (`standing`). Every move is one entry of it (`chains`): whole, or not there.
+What an alias points at follows from the log (`standing`). Every move is one entry of it (`model_logs`): whole, or not there.
 """
 
 import difflib
@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import Any
 
-from storage.chains import Chains, checked
 from storage.entries import Entry
 from storage.errors import NotFound
 from storage.history import Tenure, tenures
+from storage.model_logs import ModelLogs, checked
 from storage.moves import Decide, Seen, canary, promotion, registration, shadow, way_back, withdrawal
 from storage.objects import ObjectStore, open_store
 from storage.refusals import refuse_promotion_beside, refuse_rollback, refuse_share, refuse_withdrawal
@@ -33,15 +33,15 @@ class Registry:
     def __init__(self, store: ObjectStore, keyring: Keyring, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._keyring = keyring
-        self._chains = Chains(store, keyring, clock)
+        self._logs = ModelLogs(store, keyring, clock)
 
     def names(self) -> list[str]:
         """All models, sorted."""
-        return self._chains.names()
+        return self._logs.names()
 
     def entries(self, name: str) -> list[Entry]:
         """The model's log, verified from its first entry on; empty for a model that is not there."""
-        return self._chains.entries(name)
+        return self._logs.entries(name)
 
     def versions(self, name: str) -> list[Version]:
         """The model's versions by number; `NotFound` names the nearest model."""
@@ -73,7 +73,7 @@ class Registry:
     def register(self, name: str, artifact: str, release: str, run_id: str = "") -> int:
         """Make the artifact a version with a signed release manifest; the number. An artifact that has one keeps it."""
         signature = self._keyring.sign(bytes.fromhex(release))
-        standing = self._chains.append(name, "register", registration(artifact, release, signature, run_id))
+        standing = self._logs.append(name, "register", registration(artifact, release, signature, run_id))
         return next(version.number for version in standing.versions.values() if version.artifact == artifact)
 
     def promote(
@@ -151,7 +151,7 @@ class Registry:
 
     def _move(self, name: str, action: str, decide: Decide) -> Standing:
         self._standing(name, must_exist=True)
-        return self._chains.append(name, action, decide)
+        return self._logs.append(name, action, decide)
 
     def _standing(self, name: str, must_exist: bool = False) -> Standing:
         entries = self.entries(name)

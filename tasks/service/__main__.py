@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from tasks.service.supervisor import Plan, supervise  # after the cheap checks: misuse is answered at once
 
         count = settings.workers or len(os.sched_getaffinity(0))
-        supervise(Plan(arguments.storage, wanted(arguments), settings, arguments.keys, count), listener)
+        plan = Plan(arguments.storage, wanted(arguments), settings, arguments.keys, arguments.tokens, count)
+        supervise(plan, listener)
     except MillraceError as error:
         sys.stderr.write(f"millrace: {error}\n")
         return 2 if isinstance(error, ConfigError) else 1

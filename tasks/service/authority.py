@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError
-from tasks.service.keys import check_secret, read_keys, split_token
+from tasks.service.keys import Key, check_secret, read_keys, split_token
 
 FREE_FAILURES = 10.0  # wrong keys an address may send at once; after that one each REFILL_SECONDS
 REFILL_SECONDS = 5.0
@@ -49,10 +49,10 @@ class Buckets:
 
 @dataclass
 class Authority:
-    """The key file `keys`, and what verifies JSON web tokens, where there is such a thing."""
+    """The key file `keys`, and `verify` for JSON web tokens, where there are such."""
 
     keys: Path | None
-    tokens: Callable[[bytes], Any] | None = None
+    verify: Callable[[str], Key | None] | None = None
     clock: Callable[[], float] = time.time
     _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "keys"))
 
@@ -92,12 +92,12 @@ class Authority:
             return None
         return (told.st_mtime_ns, told.st_size, told.st_ino) if told else None
 
-    def _check(self, token: bytes) -> Any:
+    def _check(self, token: bytes) -> Key | None:
         try:
             text = token.decode("ascii")
             parts = split_token(text)
             if parts is None:
-                return self.tokens(token) if self.tokens else None
+                return self.verify(text) if self.verify else None
             if self.keys is None:
                 return None
             key = read_keys(self.keys).get(parts[0])

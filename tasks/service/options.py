@@ -10,8 +10,6 @@ from storage.root import default_storage
 from tasks.service.limits import Limits
 from tasks.service.settings import Settings, load_settings
 
-DEFAULT = Settings()
-
 
 def parser() -> argparse.ArgumentParser:
     """All options."""
@@ -25,8 +23,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--host", default="127.0.0.1")
     top.add_argument("--port", type=int, default=0, help="0: a free one")
     top.add_argument("--keys", metavar="FILE", type=Path, help="API keys; `millrace keys` makes them")
+    top.add_argument("--tokens", metavar="FILE", type=Path, help="settings of JSON web tokens that are taken like keys")
     top.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
-    top.add_argument("--settings", metavar="FILE", type=Path, help="YAML: limits, tokens, tls, capture, workers")
+    top.add_argument("--settings", metavar="FILE", type=Path, help="YAML: limits, tls, capture, workers")
     top.add_argument("--workers", metavar="N", type=int, help="processes that answer (default: one a core)")
     top.add_argument("--capture", metavar="SHARE", type=float, help="share of the requests that is kept, 0 to 1")
     top.add_argument("--poll-seconds", type=float, help="seconds between looks at the alias")
@@ -42,7 +41,7 @@ def check(arguments: argparse.Namespace) -> Settings:
     if arguments.version is not None and len(arguments.model) > 1:
         raise ConfigError("--version: found several models, wanted one; name a version's alias as --model NAME@ALIAS")
     settings = load_settings(arguments.settings, _changes(arguments))
-    with_keys = arguments.keys is not None or settings.tokens is not None
+    with_keys = arguments.keys is not None or arguments.tokens is not None
     if with_keys and arguments.no_auth:
         raise ConfigError("--no-auth: found keys or tokens beside it; wanted one or the other")
     if not with_keys and not arguments.no_auth:

@@ -1,4 +1,4 @@
-"""What a service is told in a YAML file beside its options: limits, tokens, certificates, capture, traces."""
+"""What a service is told in a YAML file beside its options: limits, certificates, capture."""
 
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,6 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_days: float = 30.0
 
 
-class TokenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """JSON web tokens that are accepted: signed with one of `algorithms` by a key in `keys` (a PEM or JWKS file), for `audience`, by `issuer`.
-
-    `rate`: requests a second of each subject, 0 for no limit.
-    """
-
-    keys: str
-    audience: str
-    algorithms: tuple[str, ...] = ("EdDSA", "RS256", "ES256")
-    issuer: str = ""
-    leeway_seconds: float = 10.0
-    rate: float = 0.0
-
-
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """PEM files; they are read again when they change."""
 
@@ -50,7 +36,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     limits: Limits = Limits()
     capture: CaptureSettings = CaptureSettings()
-    tokens: TokenSettings | None = None
     tls: TlsSettings | None = None
     workers: int = 0
     poll_seconds: float = 0.5
@@ -81,7 +66,7 @@ def load_settings(path: Path | None, changes: dict[str, Any]) -> Settings:
 
 def _nearest(message: str) -> str:
     unknown = message.partition("unknown field `")[2].partition("`")[0]
-    structs = (Settings, Limits, CaptureSettings, TokenSettings, TlsSettings)
+    structs = (Settings, Limits, CaptureSettings, TlsSettings)
     return did_you_mean(unknown, [name for struct in structs for name in struct.__struct_fields__]) if unknown else ""
 
 

@@ -38,18 +38,19 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What to serve. `wanted`: by model the alias to follow, or a version's number; `keys` None without `with_keys`: nobody is asked."""
+    """What to serve. `wanted`: by model the alias to follow, or a version's number; without `keys` and `tokens` everybody may ask."""
 
     storage: str
     wanted: Mapping[str, str | int]
     settings: Settings
     keys: Path | None
+    tokens: Path | None
     count: int
 
     @property
     def with_keys(self) -> bool:
         """Whether a request needs a key."""
-        return self.keys is not None or self.settings.tokens is not None
+        return self.keys is not None or self.tokens is not None
 
 
 class Supervisor:
@@ -86,12 +87,12 @@ class Supervisor:
 
     async def _begin(self) -> None:
         plan = self._plan
-        tokens = None
-        if plan.settings.tokens:
-            from tasks.service.tokens import Verifier  # only where there are tokens
+        verify = None
+        if plan.tokens:
+            from tasks.service.tokens import Tokens  # only where there are any
 
-            tokens = Verifier(plan.settings.tokens).verify
-        self._authority = Authority(plan.keys, tokens)
+            verify = Tokens(plan.tokens).verify
+        self._authority = Authority(plan.keys, verify)
         store = open_store(plan.storage)
         registry = open_registry(store.url)
         self._following = {name: Following(store, registry, name, wanted) for name, wanted in plan.wanted.items()}

@@ -93,10 +93,10 @@ def test_no_secret_is_kept_or_logged(service: Running, keys: dict[str, str]) -> 
 def test_the_command_makes_a_key(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tasks.service.keys", "create", "--file", str(tmp_path / "k.json")]
     made = subprocess.run([*command, "--scope", "predict:iris"], capture_output=True, text=True, check=True)
-    assert '{"key": "' in made.stdout
     (key,) = read_keys(tmp_path / "k.json").values()
-    assert key.allows("iris")
-    assert not key.allows("digits")
+    assert made.stdout.startswith(f"{key.id}.")
+    assert key.allows("predict", "iris")
+    assert not key.allows("predict", "digits")
 
 
 def test_a_scope_that_means_nothing_is_refused(tmp_path: Path) -> None:
