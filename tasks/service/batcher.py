@@ -114,7 +114,8 @@ class Batcher:
     def _finished(self, batch: list[Work], future: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
         self._in_thread = False
         self._settle(batch, *future.result())
-        self._next()
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._next)  # after what has come meanwhile is read, and these answers are sent
 
     def _gather(self) -> list[Work]:
         """Works of up to `batch_rows` rows (at least one) that somebody still waits for."""
