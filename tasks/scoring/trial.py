@@ -92,8 +92,8 @@ class Trial:
     def _compared(self) -> list[Compared]:
         """The comparisons that count: errors and slowness always, answers by the policy."""
         found = [self._compare(name) for name in self._arms]
-        answers = found[-1]
-        left_out = self.policy.feedback == "ignored" or (self.policy.feedback == "if given" and not answers.counts.n_b)
+        none_given = found[-1].counts == NONE
+        left_out = self.policy.feedback == "ignored" or (self.policy.feedback == "if given" and none_given)
         return found[:-1] if left_out else found
 
     def _compare(self, name: str) -> Compared:
