@@ -19,12 +19,14 @@ def status_of(registry: Registry, name: str) -> dict[str, Any]:
     """What serves now, and what was rolled back, as plain JSON values."""
     tenures = registry.history(name)
     marked = registry.rolled_back(name)
-    canary = registry.traffic(name).canary
+    traffic = registry.traffic(name)
     held = {tenure.alias: tenure_json(tenure) for tenure in tenures if tenure.end is None}
     return {
         "model": name,
-        **{alias: held.pop(alias, None) for alias in ORDER},
-        "policy": dict(canary.policy) if canary else None,
+        CHAMPION: held.pop(CHAMPION, None),
+        CANARY: held.pop(CANARY, None) if traffic.canary else None,  # in old logs an alias like any other
+        SHADOW: held.pop(SHADOW, None) if traffic.shadow else None,
+        "policy": dict(traffic.canary.policy) if traffic.canary else None,
         "aliases": held,
         "rolled_back": [version.number for version in registry.versions(name) if version.artifact in marked],
     }

@@ -12,8 +12,11 @@ from registries import ARTIFACTS, NAME, Clock, open_with, with_versions
 
 from flows.cli import FAILED, MISUSE, main
 from flows.when import read_time
+from storage.chains import Chains
 from storage.errors import ConfigError
+from storage.objects import open_store
 from storage.registry import Registry, Version
+from storage.signing import open_keyring
 from tasks.scoring.policy import Policy
 
 NOON = 1_790_000_000.0  # 2026-09-21 14:13:20 UTC
@@ -233,3 +236,15 @@ def test_a_version_nobody_promoted_has_a_status_and_no_history(house: House, tmp
     other.register("faces", ARTIFACTS[0], ARTIFACTS[0])
     assert "nothing serves yet" in house.run("status", "faces").out
     assert house.run("history", "faces").out == "faces: no version has served yet\n"
+
+
+def test_a_canary_of_earlier_times_is_an_alias_like_any_other(house: House, tmp_path: Path):
+    store = open_store(str(tmp_path / "store"))
+    fields = {"version": 2, "alias": "canary", "reason": "", "automatic": False}
+    Chains(store, open_keyring(store.url), house.clock).append(NAME, "promote", lambda _: fields)
+    text = house.run("status", NAME).out
+    assert "version 1: answers all requests" in text
+    assert "canary    version 2, since" in text
+    assert house.run("models", NAME).out.splitlines()[2].endswith("  canary")
+    assert house.run("canary", NAME, "--stop").code == 0
+    assert "canary" not in house.run("status", NAME).out
