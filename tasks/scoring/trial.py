@@ -117,7 +117,7 @@ class Trial:
         counts = one.counts
         start = f"{one.name}: canary {_share(counts.bad_b, counts.n_b)}, champion {_share(counts.bad_a, counts.n_a)}"
         evidence = f"e-value {_e_value(one.log_e)}, wanted {1 / self._alpha:,.0f}"
-        bound = f"{_points(one.excess_at_most)}, wanted less than {100 * one.margin:g} more"
+        bound = f"{_points(one.excess_at_most)}, margin {100 * one.margin:g}"
         told = {"worse": evidence, "as good": bound, "undecided": f"{bound}; {evidence} for worse"}
         return f"{start}: {one.state} ({told[one.state]})"
 
