@@ -2,6 +2,7 @@
 
 import argparse
 
+from flows.arguments_release import add_release
 from tasks.service.key_commands import add_commands
 
 
@@ -15,6 +16,7 @@ def parser() -> argparse.ArgumentParser:
     _add_history(commands)
     _add_prefect(commands)
     _add_registry(commands)
+    add_release(commands, _command)
     _add_serving(commands)
     _add_access(commands)
     _add_storage(commands)
@@ -112,13 +114,6 @@ def _add_registry(commands) -> None:
     models = _command(commands, "models", "list the released models, or one model's versions")
     models.add_argument("name", nargs="?", metavar="NAME")
     models.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    promote = _command(commands, "promote", "point a model's alias at a version")
-    promote.add_argument("name", metavar="NAME")
-    promote.add_argument("version", metavar="VERSION", type=int)
-    promote.add_argument("--alias", default="champion")
-    rollback = _command(commands, "rollback", "point a model's alias back at the version before")
-    rollback.add_argument("name", metavar="NAME")
-    rollback.add_argument("--alias", default="champion")
 
 
 def _add_serving(commands) -> None:

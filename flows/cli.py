@@ -16,6 +16,7 @@ from storage.surroundings import surrounded
 
 DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 HISTORY = ("runs", "show", "why", "report")
+RELEASE = ("promote", "rollback", "canary", "shadow", "status", "history")
 UPKEEP = ("verify", "gc")
 
 
@@ -58,7 +59,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from flows.cli_reproduce import reproduce_run
 
         return reproduce_run(arguments, _storage_settings(arguments))
-    from flows import cli_history, cli_models, cli_storage, cli_upkeep
+    from flows import cli_history, cli_models, cli_release, cli_storage, cli_upkeep
 
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is
     os.environ.setdefault("XDG_CACHE_HOME", str(data_root() / "cache"))
@@ -69,9 +70,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from flows.cli_audit import audit
 
             return audit(arguments)
-        about = (
-            cli_history if arguments.command in HISTORY else cli_upkeep if arguments.command in UPKEEP else cli_models
-        )
+        answering = ((HISTORY, cli_history), (RELEASE, cli_release), (UPKEEP, cli_upkeep))
+        about = next((module for names, module in answering if arguments.command in names), cli_models)
         return getattr(about, arguments.command)(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The commands about released models and the store: presets, models, promote, rollback, predict, complete, serve."""
+"""The commands about released models and the store: presets, models, predict, complete, serve."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from flows.aliases import existing_store, move_back, move_forward
+from flows.aliases import existing_store
 from flows.items import read_items, read_text
 from storage.errors import ConfigError
 
@@ -40,23 +40,12 @@ def models(arguments: argparse.Namespace) -> int:
     for name, versions in listing.items():
         sys.stdout.write(f"{name}\n")
         for version in versions:
-            marks = ", ".join([*version["aliases"], *(["rolled back"] if version["rolled_back"] else [])])
+            shares = version["shares"]
+            marks = [f"{alias} {100 * shares[alias]:g} %" if alias in shares else alias for alias in version["aliases"]]
+            marks += ["rolled back"] if version["rolled_back"] else []
             sys.stdout.write(
-                f"  version {version['version']:<4} {version['registered']}  {version['artifact'][:12]}  {marks}\n"
+                f"  version {version['version']:<4} {version['registered']}  {version['artifact'][:12]}  {', '.join(marks)}\n"
             )
-    return 0
-
-
-def promote(arguments: argparse.Namespace) -> int:
-    """Point the alias at a version, by hand."""
-    moved = move_forward(arguments.name, arguments.version, arguments.alias, arguments.storage)
-    sys.stdout.write(f"{moved}\n")
-    return 0
-
-
-def rollback(arguments: argparse.Namespace) -> int:
-    """Point the alias at the version before."""
-    sys.stdout.write(f"{move_back(arguments.name, arguments.alias, arguments.storage)}\n")
     return 0
 
 
@@ -124,6 +113,8 @@ def serve(arguments: argparse.Namespace) -> int:
 def _versions(registry: Any, name: str) -> list[dict[str, Any]]:
     rolled_back = registry.rolled_back(name)
     aliases = registry.aliases(name)
+    traffic = registry.traffic(name)
+    tried = {"canary": traffic.canary, "shadow": traffic.shadow}
     return [
         {
             "version": version.number,
@@ -131,6 +122,7 @@ def _versions(registry: Any, name: str) -> list[dict[str, Any]]:
             "artifact": version.artifact,
             "release": version.release,
             "aliases": [alias for alias, number in aliases.items() if number == version.number],
+            "shares": {alias: one.share for alias, one in tried.items() if one and one.version == version},
             "rolled_back": version.artifact in rolled_back,
         }
         for version in registry.versions(name)

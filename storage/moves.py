@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
+from storage.aliases import CANARY, CHAMPION, SHADOW
 from storage.errors import NotFound
 from storage.refusals import (
     refuse_another_trial,
@@ -17,7 +18,7 @@ from storage.refusals import (
     refuse_rolled_back,
     refuse_unknown,
 )
-from storage.standing import CANARY, CHAMPION, SHADOW, Standing
+from storage.standing import Standing
 
 Fields = dict[str, Any]
 Decide = Callable[[Standing], Fields | None]

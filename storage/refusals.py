@@ -2,8 +2,9 @@
 
 from types import EllipsisType
 
+from storage.aliases import BESIDE, CANARY, CHAMPION, SHADOW
 from storage.errors import ConfigError, Conflict, NotFound
-from storage.standing import BESIDE, CANARY, CHAMPION, SHADOW, Standing
+from storage.standing import Standing
 
 
 def refuse_unknown(name: str, standing: Standing, number: int) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import EllipsisType
 from typing import Any
 
+from storage.aliases import CANARY, CHAMPION, SHADOW
 from storage.entries import Entry
 from storage.errors import NotFound
 from storage.history import Tenure, tenures
@@ -17,7 +18,7 @@ from storage.moves import Decide, Seen, canary, promotion, registration, shadow,
 from storage.objects import ObjectStore, open_store
 from storage.refusals import refuse_promotion_beside, refuse_rollback, refuse_share, refuse_withdrawal
 from storage.signing import Keyring, open_keyring
-from storage.standing import CANARY, CHAMPION, SHADOW, Standing, Traffic, Version, add_up
+from storage.standing import Standing, Traffic, Version, add_up
 
 __all__ = ["Entry", "Registry", "Traffic", "Version", "open_registry"]
 

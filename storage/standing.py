@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.aliases import BESIDE, CANARY, CHAMPION, SHADOW
 from storage.entries import Entry
-
-CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
-BESIDE = (CANARY, SHADOW)
 
 
 @dataclass(frozen=True)

@@ -92,8 +92,8 @@ class Trial:
     def _compared(self) -> list[Compared]:
         """The comparisons that count: errors and slowness always, answers by the policy."""
         found = [self._compare(name) for name in self._arms]
-        answers = found[-1]
-        left_out = self.policy.feedback == "ignored" or (self.policy.feedback == "if given" and not answers.counts.n_b)
+        none_given = found[-1].counts == NONE
+        left_out = self.policy.feedback == "ignored" or (self.policy.feedback == "if given" and none_given)
         return found[:-1] if left_out else found
 
     def _compare(self, name: str) -> Compared:
@@ -117,7 +117,7 @@ class Trial:
         counts = one.counts
         start = f"{one.name}: canary {_share(counts.bad_b, counts.n_b)}, champion {_share(counts.bad_a, counts.n_a)}"
         evidence = f"e-value {_e_value(one.log_e)}, wanted {1 / self._alpha:,.0f}"
-        bound = f"{_points(one.excess_at_most)}, wanted less than {100 * one.margin:g} more"
+        bound = f"{_points(one.excess_at_most)}, margin {100 * one.margin:g}"
         told = {"worse": evidence, "as good": bound, "undecided": f"{bound}; {evidence} for worse"}
         return f"{start}: {one.state} ({told[one.state]})"
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from storage.aliases import BESIDE, CHAMPION
 from tasks.sections.base import NOT_IN_KEY, Section
 
 
@@ -47,7 +48,7 @@ class ReleaseSection(Section):
     """Stage release."""
 
     alias: str = Field(
-        default="champion",
+        default=CHAMPION,
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
         description="The name that moves to the released version",
     )
@@ -58,3 +59,12 @@ class ReleaseSection(Section):
         description="Whether a person has the last word before the alias moves",
         json_schema_extra=NOT_IN_KEY,
     )
+
+    @field_validator("alias")
+    @classmethod
+    def _is_promoted_to(cls, alias: str) -> str:
+        if alias in BESIDE:
+            raise ValueError(
+                f"found {alias!r}, which only `millrace {alias}` begins, wanted {CHAMPION!r} or a name of its own"
+            )
+        return alias

@@ -70,15 +70,15 @@ class Trials:
 
     def act(self, name: str, verdict: TrialVerdict) -> None:
         """One entry in the registry; of several services one wins. Blocks."""
-        champion, canary, _ = self._running[name].canary
+        champion, canary, since = self._running[name].canary
         reason = "; ".join(verdict.reasons)
         try:
             if verdict.action == "promote":
-                self.registry.promote(name, canary, reason=reason, expected=champion, automatic=True)
+                self.registry.promote(name, canary, reason=reason, expected=champion, trial=since, automatic=True)
             elif verdict.action == "roll back":
-                self.registry.rollback(name, "canary", reason=reason, expected=canary, automatic=True)
+                self.registry.rollback(name, "canary", reason=reason, expected=canary, trial=since, automatic=True)
             else:
-                self.registry.withdraw(name, "canary", reason=reason)
+                self.registry.withdraw(name, "canary", reason=reason, trial=since, automatic=True)
         except Conflict as error:
             log.info("canary of %s: somebody else was first: %s", name, error)
 

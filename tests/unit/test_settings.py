@@ -233,7 +233,7 @@ def test_the_options_of_other_families_change_no_key_and_the_own_ones_do():
         ("train.epochs", 14),
         ("compress.recipes", [{"name": "int8", "passes": [{"kind": "quantise"}]}]),
         ("evaluate.margin", 0.03),
-        ("release.alias", "canary"),
+        ("release.alias", "stable"),
     ],
 )
 def test_a_setting_that_decides_the_result_changes_the_key(field: str, value: Any):
