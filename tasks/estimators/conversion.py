@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, helper
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 
+from storage.errors import ConfigError
 from tasks.graphs.canonical import INPUT, OUTPUT, fix_ends, strip
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
@@ -26,6 +27,34 @@ def to_graph(estimator: Any, input_shape: Sequence[int], task: str, outputs: int
     if len(input_shape) > 1:
         _flatten_first(graph)
     return fix_ends(strip(graph), input_shape, outputs)
+
+
+def convert(
+    estimator: Any, columns: Sequence[str], are_texts: Sequence[bool], has_names: bool, task: str
+) -> ModelProto:
+    """A fitted estimator or pipeline as a graph that gives labels and probabilities, or values: of one input (rows, F), or, where it
+    has columns of texts or takes its columns by name, an input a column. ConfigError where skl2onnx has no way."""
+    for part in _parts(estimator):
+        _round_thresholds_down(part)
+    options = {id(estimator): {"zipmap": False}} if task == "classification" else None
+    together: Any = [(INPUT, FloatTensorType([None, len(columns)]))]
+    apart: Any = [
+        (name, (StringTensorType if text else FloatTensorType)([None, 1]))
+        for name, text in zip(columns, are_texts, strict=True)
+    ]
+    reason, ways = "", [apart] if any(are_texts) else [together, *([apart] if has_names else [])]
+    for way in ways:
+        try:
+            return to_onnx(estimator, initial_types=way, options=options, target_opset=OPSETS)  # pyright: ignore[reportReturnType]
+        except Exception as error:  # noqa: BLE001  skl2onnx has errors of its own, RuntimeError and NameError among them
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    raise ConfigError(f"the model: skl2onnx cannot convert it ({reason}); import it as ONNX, or leave that part out")
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """The estimator, and the steps within it."""
+    inner = [step for _, step in getattr(estimator, "steps", ())]
+    return [estimator, *(part for step in inner for part in _parts(step))]
 
 
 def _round_thresholds_down(estimator: Any) -> None:
