@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from flows import sizing
+from storage.errors import CorruptArtifact, ProcessFailed
 from storage.objects import open_store
 from storage.registry import open_registry
 from tasks.imports.answers import REGRESSION, Answers, Said, understand
@@ -49,6 +50,8 @@ def import_model(wish: Wish, tell: Tell) -> dict[str, Any]:
     """Import it, telling each step as it is done; the summary that `--json` prints. A failure anywhere leaves the alias where it is."""
     kind, file = tell_kind(wish.file)
     rows = read_rows(wish.sample)
+    if wish.asked.target and not wish.data:
+        rows.column(wish.asked.target)
     original = open_original(kind, file, rows, wish.asked)
     tell(
         f"opened {file.name}: {kind}, {original.facts['parameters']:,} parameters; it answers {len(rows):,} rows of {rows.url}"
@@ -56,9 +59,7 @@ def import_model(wish: Wish, tell: Tell) -> dict[str, Any]:
     answers = understand(original, wish.said, rows)
     store, registry = open_store(wish.storage), open_registry(wish.storage)
     imported = put_artifact(store, original, answers, wish.asked.target)
-    parity = prove_parity(
-        store, imported.manifest, golden(imported, original, answers, _parity_rows(imported)), wish.tolerance
-    )
+    parity = _parity(wish, imported, original, answers)
     tell(f"parity holds: {parity['rows']} rows, at most {parity['max_difference']:.2g} from the original")
     serving = what_serves(registry, wish.name, wish.alias, imported)
     judged = _judged(wish, imported, original, answers, serving) if wish.data else None
@@ -77,6 +78,19 @@ def import_model(wish: Wish, tell: Tell) -> dict[str, Any]:
         expected = serving.version.number if serving.version else None
         registry.promote(wish.name, version, wish.alias, "imported", expected, automatic=judged is not None)
     return _summary(wish, kind, original, answers, imported, parity, judged, version, moves)
+
+
+def _parity(wish: Wish, imported: Imported, original: Original, answers: Answers) -> dict[str, Any]:
+    """What the comparison found; CorruptArtifact where what would serve does not answer as the original does."""
+    wanted = golden(imported, original, answers, _parity_rows(imported))
+    try:
+        return prove_parity(open_store(wish.storage), imported.manifest, wanted, wish.tolerance)
+    except ProcessFailed as error:
+        found = str(error).partition("parity: ")[2].partition("; this machine")[0].partition(". Log: ")[0] or str(error)
+        raise CorruptArtifact(
+            f"{wish.file}: served, it would not answer as the original does: {found}. Nothing was released; "
+            "if such a difference does no harm, allow it with --tolerance"
+        ) from None
 
 
 def _parity_rows(imported: Imported) -> int:

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, helper
+from onnxruntime import InferenceSession
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
 from storage.errors import ConfigError
 from tasks.graphs.canonical import INPUT, OUTPUT, fix_ends, strip
@@ -37,17 +38,21 @@ def convert(
     for part in _parts(estimator):
         _round_thresholds_down(part)
     options = {id(estimator): {"zipmap": False}} if task == "classification" else None
-    together: Any = [(INPUT, FloatTensorType([None, len(columns)]))]
-    apart: Any = [
-        (name, (StringTensorType if text else FloatTensorType)([None, 1]))
-        for name, text in zip(columns, are_texts, strict=True)
-    ]
-    reason, ways = "", [apart] if any(are_texts) else [together, *([apart] if has_names else [])]
-    for way in ways:
-        try:
-            return to_onnx(estimator, initial_types=way, options=options, target_opset=OPSETS)  # pyright: ignore[reportReturnType]
-        except Exception as error:  # noqa: BLE001  skl2onnx has errors of its own, RuntimeError and NameError among them
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    reason = ""
+    # float64 first: scikit-learn scales and compares in it, and a row that lies on a tree's threshold goes another way in float32
+    for number in (DoubleTensorType, FloatTensorType):
+        together: Any = [(INPUT, number([None, len(columns)]))]
+        apart = [
+            (name, (StringTensorType if text else number)([None, 1]))
+            for name, text in zip(columns, are_texts, strict=True)
+        ]
+        for way in [apart] if any(are_texts) else [together, *([apart] if has_names else [])]:
+            try:
+                graph: Any = to_onnx(estimator, initial_types=way, options=options, target_opset=OPSETS)
+                InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+                return graph
+            except Exception as error:  # noqa: BLE001  both have errors of many kinds, RuntimeError and NameError among them
+                reason = reason or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     raise ConfigError(f"the model: skl2onnx cannot convert it ({reason}); import it as ONNX, or leave that part out")
 
 

@@ -52,7 +52,11 @@ def import_estimator(job: Mapping[str, Any]) -> None:
     task = _task(model)
     outputs = _answers(model, task, frame)
     graph = convert(
-        model, list(frame.columns), [not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes], hasattr(model, "feature_names_in_"), task
+        model,
+        list(frame.columns),
+        [not pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes],
+        hasattr(model, "feature_names_in_"),
+        task,
     )
     told = {
         "columns": list(frame.columns),

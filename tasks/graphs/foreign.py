@@ -31,8 +31,8 @@ class End:
         return f"{self.name} {self.dtype or 'list of maps'} ({sizes})"
 
 
-def open_foreign(data: bytes) -> ModelProto:
-    """The graph with its local functions written out. Untrusted where weights lie in other files; CorruptArtifact for operators that
+def open_foreign(data: bytes, name: str) -> ModelProto:
+    """The graph in the file `name` with its local functions written out. Untrusted where weights lie in other files; CorruptArtifact for operators that
     ONNX Runtime does not have."""
     model = ModelProto()
     model.ParseFromString(data)
@@ -41,16 +41,18 @@ def open_foreign(data: bytes) -> ModelProto:
     for tensor in _tensors(model):
         if tensor.data_location == ELSEWHERE:
             raise Untrusted(
-                f"tensor {tensor.name!r} lies in another file, wanted all weights in one: other files are not read. Write it with {JOIN}"
+                f"{name}: tensor {tensor.name!r} lies in another file, wanted all weights in one: other files are not read. Write it with {JOIN}"
             )
     strange = sorted({f"{n.domain}.{n.op_type}" for n in _nodes(model.graph) if n.domain not in DOMAINS})
     if strange:
         raise CorruptArtifact(
-            f"found the operators {', '.join(strange[:4])}, wanted ONNX's own: ONNX Runtime has no others; export it without custom operators"
+            f"{name}: found the operators {', '.join(strange[:4])}, wanted ONNX's own: ONNX Runtime has no others; export it without custom operators"
         )
     opset = opset_of(model)
     if opset < OLDEST_OPSET:
-        raise CorruptArtifact(f"found opset {opset}, wanted {OLDEST_OPSET} or later; export it again with a newer one")
+        raise CorruptArtifact(
+            f"{name}: found opset {opset}, wanted {OLDEST_OPSET} or later; export it again with a newer one"
+        )
     model.ir_version = max(model.ir_version, LEAST_IR)  # before 4, weights were inputs too
     weights = {tensor.name for tensor in model.graph.initializer}
     for value in [value for value in model.graph.input if value.name in weights]:

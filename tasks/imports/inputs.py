@@ -22,6 +22,11 @@ CHANNELS = (1, 3)
 MOST_TEXTS = 2000  # places that a column of texts may take in x
 
 
+def as_served(numbers: np.ndarray) -> np.ndarray:
+    """float64 numbers as a request's reach the model: rounded to float32. The original is asked about the same."""
+    return numbers.astype(np.float32).astype(np.float64)
+
+
 @dataclass(frozen=True)
 class Asked:
     """What the user said of the rows. `columns`: those that go in, in this order; `mean`, `std`: of the channels of images scaled to 0…1."""
@@ -68,8 +73,10 @@ class Taken:
             x = self.input.features(columns)
             x = np.transpose(x, feed.axes) if feed.axes else x
             return np.rint(x).astype(feed.dtype) if np.dtype(feed.dtype).kind in "iu" else x.astype(feed.dtype)
-        dtype = object if feed.texts is not None else feed.dtype
-        together = np.stack([np.asarray(columns[name], dtype=dtype) for name in names], axis=1)
+        if feed.texts is not None:
+            together = np.stack([np.asarray(columns[name], dtype=object) for name in names], axis=1)
+        else:
+            together = np.stack([as_served(columns[name]) for name in names], axis=1).astype(feed.dtype)
         return together.reshape(-1) if feed.flat else together
 
 
@@ -109,7 +116,7 @@ def image_of(end: End, rows: Rows, asked: Asked) -> Taken:
         )
     last = end.shape[3] in CHANNELS and end.shape[1] not in CHANNELS
     sizes = (end.shape[1], end.shape[2], end.shape[3]) if last else (end.shape[2], end.shape[3], end.shape[1])
-    first = rows.column(names[0])[0].as_py()
+    first = rows.cells(names[0])[0]
     shape = _shape(sizes, first, end)
     maximum = _maximum(rows, names[0])
     fields = {
@@ -169,12 +176,12 @@ def _shape(sizes: Sequence[int | None], first: Any, end: End) -> tuple[int, int,
         raise ConfigError(
             f"input {end}: its size is free; give a sample of nested lists of numbers, of the size that is wanted"
         )
-    height, width, channels = (size or int(given[place]) for place, size in enumerate(sizes))
+    height, width, channels = (int(size or np.ravel(given)[place]) for place, size in enumerate(sizes))
     return height, width, channels
 
 
 def _maximum(rows: Rows, name: str) -> float:
-    cells = [cell for cell in rows.column(name).to_pylist() if isinstance(cell, list)]
+    cells = [cell for cell in rows.cells(name) if isinstance(cell, list)]
     values = (
         np.concatenate([np.ravel(np.asarray(cell, dtype=np.float64)) for cell in cells]) if cells else np.array([255.0])
     )
@@ -194,7 +201,7 @@ def _channels(option: str, given: Sequence[float], channels: int, otherwise: flo
 
 def _pixels(rows: Rows, name: str, image: Any) -> dict[str, Any]:
     found = []
-    for number, cell in enumerate(rows.column(name).to_pylist(), 1):
+    for number, cell in enumerate(rows.cells(name), 1):
         if isinstance(cell, list) and cell and not isinstance(cell[0], list) and len(cell) == np.prod(image.shape):
             cell = np.reshape(cell, image.shape)
         try:

@@ -1,5 +1,6 @@
 """What kind of model a file is, by its content and never by its name. What runs its maker's code when it is loaded is refused."""
 
+import pickletools
 import zipfile
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def tell_kind(path: Path) -> tuple[str, Path]:
     if head[:2] == b"PK":
         return _zip(path), path
     data = path.read_bytes()
+    if _is_pickle(data):
+        raise refused(path, "a pickle of the oldest kind", RUNS_CODE, PICKLES)
     if is_onnx(data) or _is_onnx_elsewhere(data):
         return ONNX, path
     if is_safetensors(data):
@@ -116,6 +119,14 @@ def _zip(path: Path) -> str:
         "it is no model that is read here",
         PICKLES,
     )
+
+
+def _is_pickle(data: bytes) -> bool:
+    """Whether all of it is a pickle's operations, which are only read here; protocol 0 has no mark at its beginning."""
+    try:
+        return any(operation.name == "STOP" for operation, _, _ in pickletools.genops(data))
+    except Exception:  # noqa: BLE001  it raises almost anything on other bytes
+        return False
 
 
 def _is_onnx_elsewhere(data: bytes) -> bool:

@@ -19,7 +19,7 @@ from infra.launcher import launch
 from storage.errors import ConfigError, CorruptArtifact, ProcessFailed
 from storage.root import scratch_folder
 from tasks.graphs.foreign import class_labels, ends, facts, known_texts, open_foreign, zip_map
-from tasks.imports.inputs import Asked, Taken, image_of, table_of
+from tasks.imports.inputs import Asked, Taken, as_served, image_of, table_of
 from tasks.imports.kinds import DESCRIPTION, ONNX, SAFETENSORS, SKOPS
 from tasks.imports.tables import Rows
 from tasks.inference.graphs import CHUNK_ROWS, DEPENDS_ON_BATCH
@@ -55,7 +55,7 @@ def open_original(kind: str, path: Path, rows: Rows, asked: Asked) -> Original:
 
 
 def _graph(data: bytes, name: str, rows: Rows, asked: Asked) -> Original:
-    model = open_foreign(data)
+    model = open_foreign(data, name)
     session = open_session(data, name)
     taken = _taken(model, rows, asked)
     columns = taken.columns(rows)
@@ -173,7 +173,7 @@ def _estimator(path: Path, rows: Rows, asked: Asked, folder: Path) -> Original:
     chosen = rows.table.select(list(asked.columns) or [name for name in rows.names if name != asked.target])
     numeric = {name: rows.is_numeric(name) for name in chosen.column_names}
     for place, name in enumerate(chosen.column_names):
-        cells = rows.numbers(name) if numeric[name] else rows.texts(name)
+        cells = as_served(rows.numbers(name)) if numeric[name] else rows.texts(name)
         chosen = chosen.set_column(place, name, [cells])
     pq.write_table(chosen, folder / "rows.parquet")
     _answered_elsewhere(SKOPS, folder, model=str(path), rows=str(folder / "rows.parquet"))
@@ -208,7 +208,7 @@ def _answered_elsewhere(kind: str, folder: Path, **job: Any) -> None:
 
 def _made(folder: Path, path: Path, kind: str) -> tuple[ModelProto, dict[str, Any]]:
     data = (folder / "made" / "model.onnx").read_bytes()
-    model = open_foreign(data)
+    model = open_foreign(data, path.name)
     return model, {
         **facts(model, path.stat().st_size),
         "format": kind,

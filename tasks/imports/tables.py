@@ -69,6 +69,11 @@ class Rows:
             raise SchemaError(f"{self.url}: column {name!r}: row {row}: found no value, wanted one")
         return texts.to_pylist()
 
+    def cells(self, name: str) -> list[Any]:
+        """The cells as Python values; lists that JSON lines hold, as lists."""
+        found = self.column(name).to_pylist()
+        return [json.loads(cell) if isinstance(cell, str) and cell[:1] == "[" else cell for cell in found]
+
     def is_numeric(self, name: str) -> bool:
         """Whether all cells that have a value are numbers."""
         cells = self.column(name)

@@ -33,7 +33,7 @@ def _model(summary: Mapping[str, Any]) -> Iterator[str]:
     )
     operators = [f"{name} ×{times}" if times > 1 else name for name, times in found["operators"].items()]
     yield from wrapped("", f"operators: {_some(operators)}")
-    yield from wrapped("", f"takes {'; '.join(found['inputs'][:3])}; gives {'; '.join(found['outputs'])}")
+    yield from wrapped("", f"takes {_some(found['inputs'], '; ')}; gives {'; '.join(found['outputs'])}")
 
 
 def _meaning(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -79,6 +79,6 @@ def _outcome(summary: Mapping[str, Any]) -> Iterator[str]:
         yield from wrapped("", f"- {reason}", hanging=2)
 
 
-def _some(names: Any) -> str:
+def _some(names: Any, between: str = ", ") -> str:
     names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return between.join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
