@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     _add_prefect(commands)
     _add_registry(commands)
     add_release(commands, _command)
+    _add_import(commands)
     _add_serving(commands)
     _add_access(commands)
     _add_storage(commands)
@@ -114,6 +115,54 @@ def _add_registry(commands) -> None:
     models = _command(commands, "models", "list the released models, or one model's versions")
     models.add_argument("name", nargs="?", metavar="NAME")
     models.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_import(commands) -> None:
+    model = _command(commands, "import", "make a model that was made elsewhere a version like our own")
+    model.add_argument("name", metavar="NAME", help="the model's name in the registry")
+    model.add_argument(
+        "file", metavar="FILE", help="ONNX, skops (scikit-learn), or safetensors with model.json beside it"
+    )
+    model.add_argument(
+        "--sample", metavar="FILE", default="", help="rows to try it on: CSV, JSON, JSON lines or Parquet"
+    )
+    model.add_argument(
+        "--data", metavar="FILE", default="", help="labelled rows, by which the gate decides; a sample, too"
+    )
+    model.add_argument("--target", metavar="COLUMN", default="", help="the column with the right answers")
+    model.add_argument(
+        "--columns", metavar="A,B,…", default="", help="what goes in, in the model's order (default: all others)"
+    )
+    model.add_argument("--classes", metavar="A,B,…", default="", help="the classes' names, in the order of the outputs")
+    model.add_argument(
+        "--task", choices=("classification", "regression"), default="", help="if it is not guessed right"
+    )
+    model.add_argument(
+        "--outputs", choices=("logits", "probabilities"), default="", help="if they are not guessed right"
+    )
+    model.add_argument(
+        "--mean", metavar="M,M,M", default="", help="images: means that the model wants taken off pixels of 0 to 1"
+    )
+    model.add_argument("--std", metavar="S,S,S", default="", help="images: deviations to divide them by")
+    model.add_argument(
+        "--minimum",
+        type=float,
+        metavar="X",
+        help="accuracy at least, or RMSE at most (default: better than a constant)",
+    )
+    model.add_argument(
+        "--margin", type=float, metavar="X", help="how much worse than the champion it may be (default: by the rows)"
+    )
+    model.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="X",
+        help="greatest difference from the original (default: 1e-4)",
+    )
+    model.add_argument("--promote", action="store_true", help="without labelled rows: point the alias at it unjudged")
+    model.add_argument("--alias", default="champion")
+    model.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_serving(commands) -> None:

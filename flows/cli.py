@@ -64,6 +64,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     # ONNX Runtime writes a file of its own to the user's cache folder, wherever that is
     os.environ.setdefault("XDG_CACHE_HOME", str(data_root() / "cache"))
     with surrounded(_storage_settings(arguments)):
+        if arguments.command == "import":
+            from flows.cli_import import import_model
+
+            return import_model(arguments)
         if arguments.command == "storage":
             return cli_storage.check(arguments)
         if arguments.command == "audit":

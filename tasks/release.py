@@ -4,11 +4,9 @@ A failure anywhere leaves the alias, and so the old champion, where it is.
 """
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any
 
-from infra.launcher import launch
 from storage.blobs import read_blob
 from storage.manifests import Manifest, put_blobs, put_manifest, read_manifest
 from storage.objects import ObjectStore, open_store
@@ -18,6 +16,7 @@ from storage.root import scratch_folder
 from tasks.judgement import holds_alias
 from tasks.policies import step
 from tasks.progress import current_run_id, reporter
+from tasks.proving import prove_parity
 from tasks.sections import ReleaseSection
 from tasks.stored import lay_out
 
@@ -42,7 +41,7 @@ def release(
     report = reporter("release")
     manifest = read_manifest(store, artifact.digest)
     golden = _golden(store, manifest, dataset, release.golden_rows)
-    _check_parity(store, manifest, golden, release.tolerance)
+    prove_parity(store, manifest, golden, release.tolerance)
     report({"event": "parity holds", "rows": len(golden["items"])})
     released = ReleaseRef(storage, _put_release(store, name, manifest, artifact, dataset, scores, golden))
     version = registry.register(name, artifact.digest, released.digest, current_run_id())
@@ -66,14 +65,6 @@ def _golden(store: ObjectStore, manifest: Manifest, dataset: DatasetRef, count: 
         items = rows_as_items(predictor.transforms, columns)
         predictions, outputs = predictor.predict(predictor.parse(items))
     return {"items": items, "predictions": predictions, "outputs": outputs.tolist()}
-
-
-def _check_parity(store: ObjectStore, manifest: Manifest, golden: Mapping[str, Any], tolerance: float) -> None:
-    with scratch_folder("parity") as folder:
-        job = {"artifact": str(lay_out(store, manifest, folder / "artifact")), "golden": golden, "tolerance": tolerance}
-        (folder / "job.json").write_text(json.dumps(job))
-        argv = [sys.executable, "-m", "tasks.inference.parity", str(folder / "job.json")]
-        launch(argv, on_line=lambda line: None, log=folder / "parity.log")
 
 
 def _put_release(

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 from onnx import ModelProto, helper
+from onnxruntime import InferenceSession
 from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 
+from storage.errors import ConfigError
 from tasks.graphs.canonical import INPUT, OUTPUT, fix_ends, strip
 
 OPSETS = {"": 20, "ai.onnx.ml": 3}
@@ -26,6 +28,38 @@ def to_graph(estimator: Any, input_shape: Sequence[int], task: str, outputs: int
     if len(input_shape) > 1:
         _flatten_first(graph)
     return fix_ends(strip(graph), input_shape, outputs)
+
+
+def convert(
+    estimator: Any, columns: Sequence[str], are_texts: Sequence[bool], has_names: bool, task: str
+) -> ModelProto:
+    """A fitted estimator or pipeline as a graph that gives labels and probabilities, or values: of one input (rows, F), or, where it
+    has columns of texts or takes its columns by name, an input a column. ConfigError where skl2onnx has no way."""
+    for part in _parts(estimator):
+        _round_thresholds_down(part)
+    options = {id(estimator): {"zipmap": False}} if task == "classification" else None
+    reason = ""
+    # float64 first: scikit-learn scales and compares in it, and a row that lies on a tree's threshold goes another way in float32
+    for number in (DoubleTensorType, FloatTensorType):
+        together: Any = [(INPUT, number([None, len(columns)]))]
+        apart = [
+            (name, (StringTensorType if text else number)([None, 1]))
+            for name, text in zip(columns, are_texts, strict=True)
+        ]
+        for way in [apart] if any(are_texts) else [together, *([apart] if has_names else [])]:
+            try:
+                graph: Any = to_onnx(estimator, initial_types=way, options=options, target_opset=OPSETS)
+                InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+                return graph
+            except Exception as error:  # noqa: BLE001  both have errors of many kinds, RuntimeError and NameError among them
+                reason = reason or f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    raise ConfigError(f"the model: skl2onnx cannot convert it ({reason}); import it as ONNX, or leave that part out")
+
+
+def _parts(estimator: Any) -> list[Any]:
+    """The estimator, and the steps within it."""
+    inner = [step for _, step in getattr(estimator, "steps", ())]
+    return [estimator, *(part for step in inner for part in _parts(step))]
 
 
 def _round_thresholds_down(estimator: Any) -> None:

@@ -14,12 +14,12 @@ def strip(model: ModelProto) -> ModelProto:
     """`model` without doc strings, metadata, producer, unused operator sets and inferred shapes: none is needed to run it, and some hold paths."""
     for field in ("doc_string", "metadata_props", "producer_name", "producer_version", "domain", "model_version"):
         model.ClearField(field)  # pyright: ignore[reportArgumentType]
-    for graph in _graphs(model.graph):
+    for graph in every_graph(model.graph):
         for value in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
             value.ClearField("doc_string")
             value.ClearField("metadata_props")
         del graph.value_info[:]
-    used = {node.domain for graph in _graphs(model.graph) for node in graph.node}
+    used = {node.domain for graph in every_graph(model.graph) for node in graph.node}
     opsets = sorted((opset.domain, opset.version) for opset in model.opset_import if opset.domain in used)
     del model.opset_import[:]
     for domain, version in opsets:
@@ -62,7 +62,8 @@ def save_arrays(named: Mapping[str, np.ndarray]) -> bytes:
     return save({name: np.ascontiguousarray(array) for name, array in named.items()})
 
 
-def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+def every_graph(graph: GraphProto) -> Iterator[GraphProto]:
+    """The graph, and those within its nodes."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -70,4 +71,4 @@ def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
                 [attribute.g, *attribute.graphs] if attribute.HasField("g") else attribute.graphs
             )
             for child in inner:
-                yield from _graphs(child)
+                yield from every_graph(child)

@@ -97,6 +97,8 @@ def _softmax(logits_BK: np.ndarray) -> np.ndarray:
 def _raw_outputs(model: Mapping[str, Any]) -> str:
     if model["task"] in RAW:
         return RAW[model["task"]]
+    if "output" in model:  # of an imported model, which has no family of ours
+        return model["output"]
     return "probabilities" if model["family"] == "sklearn" else "logits"  # skl2onnx exports probabilities
 
 

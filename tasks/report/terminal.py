@@ -48,15 +48,16 @@ def summary_text(summary: Mapping[str, Any], extra: Mapping[str, Any] | None = N
     `summary`: what `run --json` prints. `extra`: optional `serve` ({"model", "command", "item", "request_file"}) for the request.
     """
     lines = [f"{summary['pipeline']}, run {summary['run_id']}", ""]
-    for build in (_data, _quality, _compressors, _compression, _steps):
+    for build in (_data, quality, _compressors, _compression, _steps):
         lines += build(summary)
     lines += ["", *_verdict(summary), ""]
-    lines += _calling(summary, (extra or {}).get("serve"))
-    lines.append(_line("Report", summary.get("report") or f"millrace report {summary['run_id']}"))
+    lines += calling(summary, (extra or {}).get("serve"))
+    lines.append(line("Report", summary.get("report") or f"millrace report {summary['run_id']}"))
     return "\n".join(lines).rstrip()
 
 
-def _line(label: str, text: str) -> str:
+def line(label: str, text: str) -> str:
+    """A label and what it labels."""
     return f"{label:<{INDENT}}{text}"
 
 
@@ -64,22 +65,23 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
     data = summary.get("data")
     if data:
         numbers = [count(data[name]) for name in ("rows_in", "rows_out", "rows_quarantined")]
-        yield _line("Data", f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined")
+        yield line("Data", f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined")
 
 
-def _quality(summary: Mapping[str, Any]) -> Iterator[str]:
+def quality(summary: Mapping[str, Any]) -> Iterator[str]:
+    """Each metric with its interval."""
     metrics = summary.get("metrics") or {}
     rows = f"({count(next(iter(metrics.values()))['n'])} test rows)" if metrics else ""
     width = max((len(metric_name(name)) + 1 for name in metrics), default=0)
     for place, (name, entry) in enumerate(metrics.items()):
         figures = f"{metric_value(name, entry['value']):>8}  {metric_range(name, entry):<15}"
         label = f"{metric_name(name):<{max(width, 10)}}"
-        yield _line("" if place else "Quality", f"{label}{figures} {'' if place else rows}".rstrip())
+        yield line("" if place else "Quality", f"{label}{figures} {'' if place else rows}".rstrip())
 
 
 def _compressors(summary: Mapping[str, Any]) -> Iterator[str]:
     if found := summary.get("compressors"):
-        yield from _wrapped("Beside", compared_sizes(found))
+        yield from wrapped("Beside", compared_sizes(found))
 
 
 def _compression(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -87,11 +89,11 @@ def _compression(summary: Mapping[str, Any]) -> Iterator[str]:
     if not packed:
         return
     before, after = size(packed["model_bytes_before"]), size(packed["model_bytes_after"])
-    yield _line(
+    yield line(
         "Size", f"{before} → {after}  ({ratio(packed['size_ratio'])} smaller than fp32, recipe {packed['recipe']})"
     )
     speeds = f"batch 1: {ratio(packed.get('latency_ratio_b1'))}, batch 32: {ratio(packed.get('latency_ratio_b32'))}"
-    yield _line("Speed", f"{speeds}  (times fp32 in the same runtime)")
+    yield line("Speed", f"{speeds}  (times fp32 in the same runtime)")
 
 
 def _steps(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -102,9 +104,9 @@ def _steps(summary: Mapping[str, Any]) -> Iterator[str]:
     longest = sorted(computed, key=lambda step: -step["seconds"])[:3]
     named = ", ".join(f"{step['name']} {duration(step['seconds'])}" for step in longest)
     text = f"{len(computed)} computed, {len(steps) - len(computed)} cached" + (f"; longest: {named}" if named else "")
-    yield from _wrapped("Steps", text)
+    yield from wrapped("Steps", text)
     if found := saved(steps):
-        yield _line("", found)
+        yield line("", found)
 
 
 def _verdict(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -117,26 +119,28 @@ def _verdict(summary: Mapping[str, Any]) -> Iterator[str]:
         after = f"{release['model']} version {release['version']}{alias}"
     else:
         after = "may be released" if verdict["decision"] == "promote" else "not released; what served before still does"
-    yield _line(title, after)
+    yield line(title, after)
     for reason in verdict["reasons"]:
-        yield from _wrapped("", f"- {reason}", hanging=2)
+        yield from wrapped("", f"- {reason}", hanging=2)
     for entry in summary.get("continued", ()):
-        yield from _wrapped("", f"- {continued(entry)}", hanging=2)
+        yield from wrapped("", f"- {continued(entry)}", hanging=2)
 
 
-def _wrapped(label: str, text: str, hanging: int = 0) -> list[str]:
+def wrapped(label: str, text: str, hanging: int = 0) -> list[str]:
+    """A label and what it labels, in lines of at most WIDTH columns."""
     tied = text.replace(" %", "\xa0%")  # a number and its per cent stay on one line
     pieces = [
         piece.replace("\xa0", " ") for piece in textwrap.wrap(tied, WIDTH - INDENT, subsequent_indent=" " * hanging)
     ]
     pieces = pieces or [""]
-    return [_line(label, pieces[0]), *(" " * INDENT + piece for piece in pieces[1:])]
+    return [line(label, pieces[0]), *(" " * INDENT + piece for piece in pieces[1:])]
 
 
-def _calling(summary: Mapping[str, Any], serve: Mapping[str, Any] | None) -> Iterator[str]:
+def calling(summary: Mapping[str, Any], serve: Mapping[str, Any] | None) -> Iterator[str]:
+    """How to serve and ask what was released."""
     release = summary.get("release") or {}
     if not release.get("version"):
         return
     serve = serve or {"model": release["model"]}
-    yield _line("Serve", serve_command(serve))
-    yield _line("Ask", curl(serve, LONGEST_REQUEST))
+    yield line("Serve", serve_command(serve))
+    yield line("Ask", curl(serve, LONGEST_REQUEST))

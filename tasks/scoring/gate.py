@@ -28,7 +28,7 @@ def decide(
     section: EvaluateSection,
     y: np.ndarray,
     candidate: np.ndarray,
-    teacher: np.ndarray,
+    teacher: np.ndarray | None,
     champion: np.ndarray | None = None,
     *,
     scored: Mapping[str, float],
@@ -38,11 +38,12 @@ def decide(
 ) -> Verdict:
     """Judge the outputs (N, K) of `candidate` on test rows with targets `y` (N,).
 
+    `teacher`: None where the candidate was not compressed here, and so has none to be held against.
     `scored`: the candidate's own entry for the section's metric (value, low, high), as `score` gave it. `target_scale`: (mean,
     deviation) of a regression's target. `rolled_back`: it once served and was taken
     back. `not_comparable`: why the champion cannot be scored on these rows. Raises SchemaError where rows do not match.
     """
-    comparisons = {"teacher": compare(section, y, candidate, teacher)}
+    comparisons = {} if teacher is None else {"teacher": compare(section, y, candidate, teacher)}
     if champion is not None:
         comparisons["champion"] = compare(section, y, candidate, champion)
     findings = [
