@@ -51,7 +51,7 @@ def predict_part(wanted: Wanted, section: DataSection, store: ObjectStore, part:
     sifted = _sift(predictor, rows)
     outputs_AK, answered_A = _answers(predictor, sifted)
     kept = sifted.rows[answered_A]
-    table = _predictions(wanted, predictor, rows.table.take(pa.array(kept)), outputs_AK[answered_A])
+    table = _predictions(wanted, predictor, rows.table, kept, outputs_AK[answered_A])
     silent = [RowRefused(int(row), NO_ANSWER, "no answer") for row in sifted.rows[~answered_A]]
     refused = _refusals(predictor, rows, [*sifted.refused, *silent])
     rows_in = part.piece.stop - part.piece.start
@@ -88,9 +88,13 @@ def _answers(predictor: Predictor, sifted: Sifted) -> tuple[np.ndarray, np.ndarr
     return np.concatenate([outputs for outputs, _ in found]), np.concatenate([answered for _, answered in found])
 
 
-def _predictions(wanted: Wanted, predictor: Predictor, rows: pa.Table, outputs_AK: np.ndarray) -> pa.Table:
+def _predictions(
+    wanted: Wanted, predictor: Predictor, rows: pa.Table, kept_A: np.ndarray, outputs_AK: np.ndarray
+) -> pa.Table:
     names = [name for name in rows.column_names if name not in ORIGIN] if wanted.keep == (ALL,) else wanted.keep
-    columns: dict[str, Any] = {name: rows.column(name) for name in names or ORIGIN}
+    beside = rows.select(list(names or ORIGIN))
+    beside = beside if len(kept_A) == rows.num_rows else beside.take(pa.array(kept_A))
+    columns: dict[str, Any] = {name: beside.column(name) for name in beside.column_names}
     kind = pa.string() if predictor.classes else pa.float64()
     columns[PREDICTION] = pa.array(predictor.transforms.predictions(outputs_AK), kind)
     if wanted.probabilities:

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.errors import ConfigError, SchemaError
 from storage.manifests import Manifest, put_manifest
@@ -13,7 +13,7 @@ from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.batch.parts import PREDICTION, PROBABILITY, Wanted, load_predictor, predict_part
 from tasks.batch.planning import Part, plan_parts, source_section
-from tasks.frames.gathering import OpenClient, crew
+from tasks.batch.spreading import crew
 from tasks.frames.identity import identified
 from tasks.frames.shelved import Report, Work, complete, make_work
 from tasks.frames.sources import File
@@ -22,8 +22,11 @@ from tasks.sections import BatchSection
 from tasks.sections.batch import ALL
 from tasks.transforms.items import did_you_mean, show
 
-LITTLE_WEIGHT = 300_000  # rows of a table that are predicted here sooner than a cluster starts
 PLAIN = re.compile(r"(?![._])[A-Za-z0-9._-]{1,100}(/(?![._])[A-Za-z0-9._-]{1,100})*")
+
+
+if TYPE_CHECKING:  # Dask is loaded only where a cluster is opened
+    from tasks.frames.gathering import OpenClient
 
 
 def located_sources(batch: BatchSection) -> list[list[File]]:
@@ -36,13 +39,13 @@ def predict_files(
     located: Sequence[Sequence[File]],
     artifact: str,
     store: ObjectStore,
-    open_client: OpenClient,
+    open_client: "OpenClient",
     report: Report,
     alone: bool = False,
 ) -> str:
     """The digest of the predictions of all rows of `located` by the model `artifact`: the same on every cluster.
 
-    `alone`: what is little is done in this process, and no cluster opened for it. SchemaError where a file lacks a column; ConfigError for
+    `alone`: what is done soon is done in this process, and no cluster opened for it. SchemaError where a file lacks a column; ConfigError for
     what cannot be kept; WorkerLost where the cluster is gone.
     """
     predictor = load_predictor(store.url, artifact)
@@ -50,7 +53,7 @@ def predict_files(
     section = source_section(batch, kind)
     if batch.probabilities and not predictor.classes:
         raise ConfigError("probabilities: the model predicts a number, and no classes; leave them out")
-    with crew(open_client, lambda batches: alone and _is_little(batches)) as spread:
+    with crew(open_client, alone) as spread:
         parts = plan_parts(section, kind, partial(_check_columns, batch, predictor), located, store, spread, report)
         work = predicting(batch, artifact, kind, store)
         results = complete(work, parts, spread, lambda event: report({"stage": "predict", **event}))
@@ -64,10 +67,6 @@ def predicting(batch: BatchSection, artifact: str, kind: str, store: ObjectStore
     shared = [artifact, list(batch.keep), batch.probabilities, section.csv.key_fields()]
     compute, entries = partial(predict_part, wanted, section), ["tasks.batch.parts:predict_part"]
     return make_work("predict", compute, entries, shared, store.url)
-
-
-def _is_little(batches: Sequence[Sequence[Any]]) -> bool:
-    return sum(item.weight for batch in batches for item in batch) <= LITTLE_WEIGHT
 
 
 def _check_columns(batch: BatchSection, predictor: Predictor, file: str, found: Sequence[str]) -> None:

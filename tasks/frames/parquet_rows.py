@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,7 +34,7 @@ def read(entry: Entry, start: int, stop: int, columns: Sequence[str] | None = No
             .slice(start - first, stop - start)
             .replace_schema_metadata(None)
         )
-    return Raw(with_origin(table, entry.name, list(range(start + 1, stop + 1))))
+    return Raw(with_origin(table, entry.name, pa.array(np.arange(start + 1, stop + 1))))
 
 
 @contextmanager
