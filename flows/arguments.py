@@ -168,10 +168,14 @@ def _add_import(commands) -> None:
 def _add_serving(commands) -> None:
     predict = _command(commands, "predict", "predict the items of a file with a released model")
     predict.add_argument("name", metavar="NAME")
-    predict.add_argument(
-        "--input", metavar="FILE", required=True, help="JSON list, JSON lines or CSV; - for standard input"
+    given = predict.add_mutually_exclusive_group(required=True)
+    given.add_argument("--input", metavar="FILE", help="JSON list, JSON lines or CSV; - for standard input")
+    given.add_argument(
+        "--batch", metavar="SOURCE", nargs="+", help="Parquet, CSV or TSV: files, folders, globs or URLs, of any size"
     )
     predict.add_argument("--alias", default="champion")
+    predict.add_argument("--version", type=int, metavar="N", help="this version, whatever the alias points at")
+    _add_batch(predict.add_argument_group("with --batch"))
     complete = _command(commands, "complete", "go on with a text, by a released language model")
     complete.add_argument("name", metavar="NAME")
     complete.add_argument("prompt", metavar="TEXT", help="how the text begins; - for standard input")
@@ -195,6 +199,23 @@ def _add_access(commands) -> None:
     audit.add_argument("--model", metavar="NAME", default="", help="only what concerns this model")
     audit.add_argument("--since", metavar="DATE", default="", help="only from then on: 2026-01-31, or with a time")
     audit.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_batch(batch) -> None:
+    batch.add_argument("--output", metavar="FOLDER|URL", default="", help="where the Parquet files of predictions go")
+    batch.add_argument(
+        "--keep",
+        metavar="COLUMNS",
+        default="",
+        help="columns to write beside them, as a,b; all: every one (default: row origin)",
+    )
+    batch.add_argument("--probabilities", action="store_true", help="write the probability of each class, too")
+    batch.add_argument("--delimiter", default=",", metavar="CHAR", help="field separator of CSV (default: a comma)")
+    batch.add_argument(
+        "--part-rows", type=int, default=0, metavar="N", help="rows of a part (default: by the model's kind)"
+    )
+    batch.add_argument("--cluster", metavar="WHERE", help="local, cuda, kubernetes, or a Dask scheduler's address")
+    batch.add_argument("--json", action="store_true", help="one JSON object on stdout, progress on stderr")
 
 
 def _add_storage(commands) -> None:

@@ -50,7 +50,12 @@ def models(arguments: argparse.Namespace) -> int:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict a file's items; one JSON line each."""
+    """Predict a file's items, one JSON line each; or whole files of rows, into Parquet."""
+    from flows import cli_batch
+
+    if arguments.batch:
+        return cli_batch.predict(arguments)
+    cli_batch.refuse_options(arguments)
     text = read_text(arguments.input)
     storage = existing_store(arguments.storage)
 
@@ -58,7 +63,8 @@ def predict(arguments: argparse.Namespace) -> int:
     from storage.registry import open_registry
     from tasks.inference.releases import open_release  # after the cheap checks: misuse is answered at once
 
-    _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, arguments.alias)
+    wanted = arguments.version or arguments.alias
+    _, predictor, _ = open_release(open_store(storage), open_registry(storage), arguments.name, wanted)
     items = read_items(arguments.input, text, predictor.transforms.describe())
     predictions, outputs = predictor.predict(predictor.parse(items))
     for prediction, output in zip(predictions, outputs, strict=True):

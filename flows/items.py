@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError
-from tasks.sections import CsvOptions
+from tasks.batch.cells import cell_value
 
 FILES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".wav")
 STRUCTURED = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".tab")  # other files are one text, for a language model
-MISSING = frozenset(CsvOptions().missing)
 
 
 def read_text(path: str) -> str:
@@ -79,7 +78,9 @@ def _from_table(path: str, text: str, description: Mapping[str, Any]) -> list[di
     try:
         for row in reader:
             _refuse_ragged(path, len(items) + 1, reader.line_num, row, len(reader.fieldnames or ()))
-            items.append({name: _cell(value, columns.get(name, {})) for name, value in row.items() if name != target})
+            items.append(
+                {name: cell_value(value, columns.get(name, {})) for name, value in row.items() if name != target}
+            )
     except csv.Error as error:
         raise ConfigError(
             f"input {path}: line {reader.line_num}: row {len(items) + 1}: {error}; double the quotation marks within quoted cells"
@@ -94,18 +95,3 @@ def _refuse_ragged(path: str, number: int, line: int, row: Mapping[Any, Any], wa
             f"input {path}: line {line}: row {number} has {found} cells, wanted {wanted} as in the header; "
             "correct that row, or quote a cell that holds the delimiter"
         )
-
-
-def _cell(text: str, schema: Mapping[str, Any]) -> Any:
-    """A number column's texts for no value are null; a category column knows its own, which the model was fitted with."""
-    kinds = schema.get("type", "string")
-    numeric = "number" in kinds or "integer" in kinds
-    if (numeric and text.strip() in MISSING) or ("null" in kinds and not text.strip()):
-        return None
-    if numeric:
-        try:
-            number = float(text)
-        except ValueError:
-            return text
-        return int(number) if number.is_integer() else number
-    return text

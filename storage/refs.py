@@ -54,6 +54,10 @@ class ReleaseRef(Ref):
     """A release manifest: artifact, golden requests, reference histograms, lineage."""
 
 
+class PredictionsRef(Ref):
+    """A model's predictions of the rows of some files, in Parquet shards, and the rows that it refused."""
+
+
 REF_TYPES: dict[str, type[Ref]] = {
     kind.__name__: kind
     for kind in (
@@ -67,6 +71,7 @@ REF_TYPES: dict[str, type[Ref]] = {
         ChoiceRef,
         VerdictRef,
         ReleaseRef,
+        PredictionsRef,
     )
 }
 

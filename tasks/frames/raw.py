@@ -47,10 +47,11 @@ class Raw:
     sparse: bool = False
 
 
-def with_origin(table: pa.Table, file: str, rows: list[int]) -> pa.Table:
+def with_origin(table: pa.Table, file: str, rows: "list[int] | pa.Array") -> pa.Table:
     """`table` with its origin columns, all rows from one file. Columns of the file's own that have their names are left out."""
     columns = {name: table.column(name) for name in table.column_names if name not in ORIGIN}
-    return pa.table({**columns, FILE: pa.array([file] * len(rows), pa.string()), ROW: pa.array(rows, pa.int64())})
+    numbers = rows if isinstance(rows, pa.Array) else pa.array(rows, pa.int64())
+    return pa.table({**columns, FILE: pa.repeat(pa.scalar(file, pa.string()), len(rows)), ROW: numbers})
 
 
 def cut(text: str) -> str:

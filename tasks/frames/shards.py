@@ -47,15 +47,15 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
         drawn_by = rows.column(DOCUMENT).to_pylist()
     splits = assign_splits(section, piece.split, drawn_by)
     overlay = pa.table({"hash": pa.array(hashes, pa.string()), "split": pa.array(splits, pa.string())})
-    blobs = {"rows": _put(store, rows), "overlay": _put(store, overlay)}
+    blobs = {"rows": put_table(store, rows), "overlay": put_table(store, overlay)}
     if refused:
-        blobs["quarantine"] = _put(store, _quarantine(refused))
+        blobs["quarantine"] = put_table(store, quarantine_table(refused))
     facts = {
         "rows_in": rows_in,
         "rows_out": rows.num_rows,
         "splits": count_splits(splits),
         "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
-        "examples": _examples(refused),
+        "examples": first_of_each_rule(refused),
     }
     statistics = _statistics(schema, rows.filter(pc.equal(overlay.column("split"), "train")))
     content = canonical_json(statistics)
@@ -64,7 +64,8 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     return ShardResult(blobs, {**facts, "statistics": statistics})
 
 
-def _put(store: ObjectStore, table: pa.Table) -> Blob:
+def put_table(store: ObjectStore, table: pa.Table) -> Blob:
+    """Store a table as Parquet; the same table gives the same bytes."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return put_blob(store, buffer.getvalue(), ".parquet")
@@ -77,7 +78,8 @@ def _statistics(schema: Schema, rows: pa.Table) -> dict[str, Any]:
     return {column.name: describe(column, rows.column(column.name)).to_json() for column in schema.columns}
 
 
-def _quarantine(refused: list[Refusal]) -> pa.Table:
+def quarantine_table(refused: list[Refusal]) -> pa.Table:
+    """Refused rows as they are kept."""
     return pa.table(
         {
             "_file": pa.array([r.file for r in refused], pa.string()),
@@ -89,6 +91,6 @@ def _quarantine(refused: list[Refusal]) -> pa.Table:
     )
 
 
-def _examples(refused: list[Refusal]) -> Mapping[str, str]:
+def first_of_each_rule(refused: list[Refusal]) -> Mapping[str, str]:
     """The first refusal of each rule, in words."""
     return {r.rule: f"{r.file} row {r.row}: {r.reason}" for r in reversed(refused)}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ONNX_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
 BELOW = "transforms/"
+NO_ANSWER = "the model has no finite answer for it; its values are too far from what it has learned"
 RAW = {"regression": "value", "language_model": "next tokens"}
 
 
@@ -71,15 +72,17 @@ class Predictor:
         raw_BK = self.graph.run(np.asarray(features, dtype=self.transforms.input_dtype))
         return _softmax(raw_BK) if self.raw == "logits" else raw_BK
 
-    def predict(self, columns: Mapping[str, Sequence[Any]]) -> tuple[list[Any], np.ndarray]:
+    def predict(self, columns: Mapping[str, Any]) -> tuple[list[Any], np.ndarray]:
         """Predictions and (B, K) outputs; ItemError for the first row that has no finite output."""
-        outputs_BK = self.outputs(self.transforms.features(columns))
-        if not np.isfinite(outputs_BK).all():
-            row = int(np.flatnonzero(~np.isfinite(outputs_BK).all(axis=1))[0])
-            raise ItemError(
-                row, "the model has no finite answer for it; its values are too far from what it has learned"
-            )
+        outputs_BK, answered_B = self.answers(columns)
+        if not answered_B.all():
+            raise ItemError(int(np.flatnonzero(~answered_B)[0]), NO_ANSWER)
         return self.transforms.predictions(outputs_BK), outputs_BK
+
+    def answers(self, columns: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """(B, K) outputs, and (B,) bool: which rows' are finite; the others have no answer."""
+        outputs_BK = self.outputs(self.transforms.features(columns))
+        return outputs_BK, np.asarray(np.isfinite(outputs_BK).all(axis=1))
 
     def generate(self, wish: "Wish") -> "Generation":
         """The text that follows, for a language model: iterate over it."""
@@ -89,7 +92,7 @@ class Predictor:
 
 
 def _softmax(logits_BK: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # infinite logits give NaN, which predict refuses
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite logits give NaN, which predict refuses
         odds_BK = np.exp(logits_BK - logits_BK.max(axis=1, keepdims=True))
     return odds_BK / odds_BK.sum(axis=1, keepdims=True)
 

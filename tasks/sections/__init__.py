@@ -6,6 +6,7 @@ result is reached or shown, never the result, and so are no part of a step's key
 
 from tasks.sections.augment import AugmentOptions
 from tasks.sections.base import NOT_IN_KEY, Section, Share
+from tasks.sections.batch import BatchSection
 from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
 from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
@@ -27,6 +28,7 @@ __all__ = [
     "NOT_IN_KEY",
     "AudioOptions",
     "AugmentOptions",
+    "BatchSection",
     "ClusterSection",
     "CnnOptions",
     "ColumnRule",

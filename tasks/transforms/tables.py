@@ -1,4 +1,7 @@
-"""A row of named columns → one vector: scaled numbers and one-hot categories."""
+"""A row of named columns → one vector: scaled numbers and one-hot categories. B rows, F features, W places of one column.
+
+Rows are checked one at a time (`parse`), or many at once (`sift`): there a column says of which rows it is sure, and the others are parsed.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tasks.transforms.columns import EXACT, Coded, Numbers, Objects, RowRefused, Sifted, Values
 from tasks.transforms.items import Refused, did_you_mean, show
 
 LARGEST = float(np.finfo(np.float32).max)
+Checked = tuple[np.ndarray, Any]
+"""(B,) bool: the rows that `parse` surely takes; and the values as `fill` takes them, right wherever `parse` takes the row."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,31 @@ class NumberColumn:
             return _missing(self.name, self.nullable)
         wanted = "an integer" if self.integer else "a number"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Refused(f"column {self.name!r}: found {type(value).__name__} {show(value)}, wanted {wanted}")
+            raise Refused(f"column {self.name!r}: found {type(value).__name__} {show(value)}, wanted {wanted}", "type")
         if not abs(value) <= LARGEST:
-            raise Refused(f"column {self.name!r}: found {show(value)}, wanted a finite number")
+            raise Refused(f"column {self.name!r}: found {show(value)}, wanted a finite number", "range")
         if self.integer and value != int(value):
-            raise Refused(f"column {self.name!r}: found {value!r}, wanted {wanted}")
+            raise Refused(f"column {self.name!r}: found {value!r}, wanted {wanted}", "type")
         if self.minimum is not None and value < self.minimum:
-            raise Refused(f"column {self.name!r}: found {value!r}, wanted at least {self.minimum:g}")
+            raise Refused(f"column {self.name!r}: found {value!r}, wanted at least {self.minimum:g}", "range")
         if self.maximum is not None and value > self.maximum:
-            raise Refused(f"column {self.name!r}: found {value!r}, wanted at most {self.maximum:g}")
+            raise Refused(f"column {self.name!r}: found {value!r}, wanted at most {self.maximum:g}", "range")
         return value
+
+    def check(self, values: Values) -> Checked:
+        """What is sure of many values at once."""
+        if not isinstance(values, Numbers):
+            return _one_by_one(self, values)
+        numbers_B = values.floats()
+        may_be_rounded = values.values.dtype.kind != "f" or values.items is not None
+        sure_B = np.abs(numbers_B) < EXACT if may_be_rounded else np.abs(numbers_B) <= LARGEST
+        if self.integer:
+            sure_B &= numbers_B == np.trunc(numbers_B)
+        if self.minimum is not None:
+            sure_B &= numbers_B >= self.minimum
+        if self.maximum is not None:
+            sure_B &= numbers_B <= self.maximum
+        return sure_B | (values.missing & self.nullable), numbers_B
 
     def fill(self, x_BW: np.ndarray, values: Sequence[Any]) -> None:
         numbers = np.array(values, dtype=np.float64)  # None becomes NaN
@@ -71,20 +92,33 @@ class CategoryColumn:
         if isinstance(value, int):
             value = str(value)
         if value is not None and not isinstance(value, str):
-            raise Refused(f"column {self.name!r}: found {type(value).__name__} {show(value)}, wanted a text")
+            raise Refused(f"column {self.name!r}: found {type(value).__name__} {show(value)}, wanted a text", "type")
         text = value.strip() if value is not None else None
         return _missing(self.name, self.nullable) if text is None or text in self.missing else text
+
+    def check(self, values: Values) -> Checked:
+        """What is sure of many values at once: each distinct one is parsed once."""
+        if isinstance(values, Numbers) and values.items is None:
+            values = _coded(values)
+        if not isinstance(values, Coded):
+            return _one_by_one(self, values)
+        sure_D, parsed_D = _one_by_one(self, Objects(values.distinct))
+        return sure_D[values.codes], Coded(parsed_D, values.codes)
 
     def _word(self, truth: bool) -> str:
         """The training rows' word for it: files write True and TRUE as well as true."""
         word = str(truth).lower()
         return next((value for value in self.values if value.lower() == word), word)
 
-    def fill(self, x_BW: np.ndarray, values: Sequence[Any]) -> None:
+    def fill(self, x_BW: np.ndarray, values: Sequence[Any] | Coded) -> None:
         place: dict[str | None, int] = {value: i for i, value in enumerate(self.values)}
         other = len(self.values)
         place[None] = other + self.nullable
-        x_BW[np.arange(len(x_BW)), [place.get(value, other) for value in values]] = 1.0
+        if isinstance(values, Coded):
+            places_B = np.array([place.get(value, other) for value in values.distinct], np.intp)[values.codes]
+        else:
+            places_B = [place.get(value, other) for value in values]
+        x_BW[np.arange(len(x_BW)), places_B] = 1.0
 
     def schema(self) -> dict[str, Any]:
         return {"type": ["string", "null"] if self.nullable else "string", "examples": list(self.values[:8])}
@@ -116,7 +150,21 @@ class TableInput:
         """An item's values in column order; `Refused` names the column at fault."""
         return tuple(part.parse(value) for part, value in zip(self.parts, self._in_order(item), strict=True))
 
-    def features(self, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    def sift(self, columns: Mapping[str, Values]) -> Sifted:
+        """The rows that `parse` takes, and the refusals of the others in its very words."""
+        checked = [(part.name, part.check(columns[part.name])) for part in self.parts]
+        taken_B = np.logical_and.reduce([sure_B for _, (sure_B, _) in checked])
+        refused = []
+        for row in map(int, np.flatnonzero(~taken_B)):
+            try:
+                self.parse([columns[part.name].at(row) for part in self.parts])
+                taken_B[row] = True
+            except Refused as error:
+                refused.append(RowRefused(row, str(error), error.rule))
+        rows = np.flatnonzero(taken_B)
+        return Sifted(rows, {name: _taken(values, rows) for name, (_, values) in checked}, refused)
+
+    def features(self, columns: Mapping[str, Any]) -> np.ndarray:
         """(B, F) float32; a row's vector depends on no other row."""
         rows = len(columns[self.parts[0].name])
         x_BF = np.zeros((rows, *self.features_shape), dtype=np.float32)
@@ -162,7 +210,28 @@ def _wrong_columns(item: Mapping[Any, Any], names: Sequence[str]) -> str:
 
 def _missing(name: str, nullable: bool) -> None:
     if not nullable:
-        raise Refused(f"column {name!r}: found no value, wanted one")
+        raise Refused(f"column {name!r}: found no value, wanted one", "missing")
+
+
+def _one_by_one(part: "Column", values: Values) -> Checked:
+    """Each value parsed; those of a refused row are None."""
+    sure_B, parsed = np.ones(len(values), bool), []
+    for row in range(len(values)):
+        try:
+            parsed.append(part.parse(values.at(row)))
+        except Refused:
+            sure_B[row] = False
+            parsed.append(None)
+    return sure_B, parsed
+
+
+def _coded(numbers: Numbers) -> Coded:
+    distinct, codes_B = np.unique(numbers.values, return_inverse=True)
+    return Coded([*distinct.tolist(), None], np.where(numbers.missing, len(distinct), codes_B))
+
+
+def _taken(values: Any, rows: np.ndarray) -> Any:
+    return [values[row] for row in rows] if isinstance(values, list) else values.take(rows)
 
 
 def _column(data: Mapping[str, Any]) -> Column:

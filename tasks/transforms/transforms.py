@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.errors import CorruptArtifact
+from tasks.transforms.columns import RowRefused, Sifted, Values
 from tasks.transforms.items import ItemError, Refused
 from tasks.transforms.targets import BitsTarget, ClassTarget, NumberTarget, load_target
 
@@ -92,11 +93,25 @@ class Transforms:
                 raise ItemError(index, str(error)) from None
         return {name: [row[i] for row in rows] for i, name in enumerate(self.input.columns)}
 
+    def sift(self, columns: Mapping[str, Values]) -> Sifted:
+        """Many rows, given by column: those that `parse` would take, and why not the others, in the same words."""
+        if self.kind == "table":
+            return self.input.sift(columns)  # pyright: ignore[reportAttributeAccessIssue]
+        (name,) = self.input.columns
+        values, rows, parsed, refused = columns[name], [], [], []
+        for row in range(len(values)):
+            try:
+                parsed.append(self.input.parse(values.at(row))[0])
+                rows.append(row)
+            except Refused as error:
+                refused.append(RowRefused(row, str(error), error.rule))
+        return Sifted(np.array(rows, np.intp), {name: parsed}, refused)
+
     def decodes_files(self, items: Sequence[object]) -> bool:
         """Whether parsing `items` means decoding images or recordings, which takes much longer than reading numbers."""
         return self.kind in ("image", "audio") and any(isinstance(item, (str, Mapping)) for item in items)
 
-    def features(self, columns: Mapping[str, Sequence[Any]]) -> np.ndarray:
+    def features(self, columns: Mapping[str, Any]) -> np.ndarray:
         """(B, *input_shape) of `input_dtype`; each row's values are the same whatever the batch."""
         return self.input.features(columns)
 

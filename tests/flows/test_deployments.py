@@ -25,7 +25,7 @@ from flows.presets import preset_config
 STAGES = ("prepare-data", "train-model", "compress-model", "evaluate-model", "release-model")
 EXPECTED = {
     *(f"pipeline/{name}" for name in ("default", "form", "nightly", "docker", "kubernetes")),
-    *(f"{stage}/default" for stage in (*STAGES, "promote-model", "rollback-model")),
+    *(f"{stage}/default" for stage in (*STAGES, "promote-model", "rollback-model", "batch-predict")),
 }
 FAILURE, LATE, SILENT = "a run failed or crashed", "a run is late", "a run whose process is gone becomes Crashed"
 Deploy = Callable[..., Ended]
@@ -88,7 +88,7 @@ def deployed(deploy: Deploy, client: SyncPrefectClient, told: tuple[str, Any]) -
     return deploy(MILLRACE_NOTIFY="slack-webhook/nobody")
 
 
-def test_one_command_deploys_the_pipeline_each_stage_and_both_moves_of_an_alias(
+def test_one_command_deploys_the_pipeline_each_stage_both_moves_of_an_alias_and_batch_prediction(
     deployed: Ended, client: SyncPrefectClient
 ):
     assert {name for name in EXPECTED if client.read_deployment_by_name(name).description} == EXPECTED

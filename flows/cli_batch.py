@@ -1,0 +1,66 @@
+"""`millrace predict NAME --batch SOURCE…`: checks the order, and has it carried out by a program of its own on this terminal."""
+
+import argparse
+import json
+import signal
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+
+from flows.aliases import existing_store
+from flows.settings import mistakes
+from infra.foreground import INTERRUPTED, run_in_foreground
+from storage.errors import ConfigError, ProcessLost
+from storage.surroundings import told
+from tasks.sections import BatchSection, ClusterSection
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """The exit code. A mistake in the order ends before anything heavy is loaded."""
+    if not arguments.output:
+        raise ConfigError("--output: found none, wanted the folder or URL that gets the predictions of --batch")
+    values = {
+        "sources": arguments.batch,
+        "output": arguments.output,
+        "keep": [name.strip() for name in arguments.keep.split(",") if name.strip()],
+        "probabilities": arguments.probabilities,
+        "delimiter": arguments.delimiter,
+        "part_rows": arguments.part_rows,
+    }
+    order: dict[str, Any] = {
+        "name": arguments.name,
+        "wanted": arguments.version or arguments.alias,
+        "batch": _checked(BatchSection, values),
+        "cluster": _checked(ClusterSection, {"address": arguments.cluster} if arguments.cluster else {}),
+        "storage": existing_store(arguments.storage),
+        "settings": told(),
+        "json": arguments.json,
+        "debug": arguments.debug,
+    }
+    code = run_in_foreground([sys.executable, "-m", "flows.batch_by_hand"], json.dumps(order).encode())
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code < 0:
+        raise ProcessLost(
+            f"the prediction was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
+        )
+    return code
+
+
+def refuse_options(arguments: argparse.Namespace) -> None:
+    """ConfigError where options of --batch are given without it."""
+    given = [
+        name for name in ("output", "keep", "probabilities", "cluster", "json", "part_rows") if getattr(arguments, name)
+    ]
+    if given:
+        raise ConfigError(
+            f"--{given[0].replace('_', '-')}: is an option of --batch, and there is none; see millrace predict --help"
+        )
+
+
+def _checked(section: type[BatchSection] | type[ClusterSection], values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return section.model_validate(values).model_dump(mode="json")
+    except ValidationError as error:
+        raise ConfigError(mistakes(error, values)) from None

@@ -1,0 +1,1 @@
+"""Batch prediction: files of rows in, Parquet out, by the transforms and the runtime of the service."""

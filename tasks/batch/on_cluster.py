@@ -1,0 +1,58 @@
+"""A batch prediction on the cluster that is asked for: by hand, and as a step of a flow."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from storage.errors import SchemaError
+from storage.objects import open_store
+from storage.refs import ArtifactRef, PredictionsRef
+from tasks.batch.predict import located_sources, predict_files
+from tasks.frames.identity import as_identity
+from tasks.frames.sources import File
+from tasks.progress import Event, reporter
+from tasks.sections import BatchSection, ClusterSection
+
+
+def predict_on_cluster(
+    batch: BatchSection, identity: dict[str, Any], artifact: ArtifactRef, cluster: ClusterSection, storage: str
+) -> PredictionsRef:
+    """Predict every row of the sources. `identity`: their content digests. SchemaError where a file is another now."""
+    from infra.agreement import Work
+    from infra.clusters import open_cluster
+
+    report = reporter("predict")
+    work = Work(code="tasks.batch.parts:predict_part", store=storage)
+    digest = predict_files(
+        batch,
+        _unchanged(batch, identity),
+        artifact.digest,
+        open_store(storage),
+        lambda: open_cluster(cluster, report, work),
+        with_rate(report),
+        alone=cluster.address == "local",
+    )
+    _unchanged(batch, identity)
+    return PredictionsRef(storage, digest)
+
+
+def with_rate(report: Callable[[Event], None]) -> Callable[[Event], None]:
+    """`report`, told beside how many rows were done how many that were a second, since there was first something to do."""
+    begun: list[tuple[float, int]] = []
+
+    def told(event: Event) -> None:
+        if "rows" in event:
+            now, rows = time.perf_counter(), event["rows"]
+            if begun and now > begun[0][0]:
+                event = {**event, "rows_per_second": (rows - begun[0][1]) / (now - begun[0][0])}
+            begun.append((now, rows))
+        report(event)
+
+    return told
+
+
+def _unchanged(batch: BatchSection, identity: dict[str, Any]) -> list[list[File]]:
+    located = located_sources(batch)
+    if as_identity(located) != identity:
+        raise SchemaError("a source file was changed while it was read; its predictions are not kept, run again")
+    return located

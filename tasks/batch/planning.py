@@ -1,0 +1,137 @@
+"""Which rows make which part: Parquet by row groups, CSV by lines. What is found of a file is kept, and not looked for again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from storage.errors import ConfigError
+from storage.objects import ObjectStore
+from storage.shards import ShardResult
+from tasks.frames.parquet_rows import opened_file
+from tasks.frames.pieces import Piece, Survey, cut, surveys
+from tasks.frames.planning import surveying
+from tasks.frames.shelved import Report, Spread, complete, make_work
+from tasks.frames.sources import File, Group, group, members_of
+from tasks.frames.streams import Entry
+from tasks.sections import BatchSection, CsvOptions, DataSection, Source
+
+FORMATS = ("parquet", "csv", "tsv")
+# Rows of a part, and how many rows of a table one of them is worth: some seconds of work at most
+PART_ROWS = {"table": 100_000, "text": 10_000, "image": 2_000, "audio": 500}
+WEIGHTS = {"table": 1, "text": 10, "image": 50, "audio": 200}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a file. `whole`: the rows of the row groups that it lies in, from and to; `heavy`: what a row is worth, see WEIGHTS."""
+
+    piece: Piece
+    whole: tuple[int, int]
+    heavy: int
+
+    @property
+    def key(self) -> str:
+        """The digest of content, name and place of its rows."""
+        return self.piece.key
+
+    @property
+    def weight(self) -> int:
+        return (self.piece.stop - self.piece.start) * self.heavy
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        return self.piece.entries
+
+
+def source_section(batch: BatchSection, kind: str) -> DataSection:
+    """The sources as the readers of stage prepare take them. `kind`: of the model's rows, by which parts are cut."""
+    return DataSection(
+        sources=tuple(Source(url=url) for url in batch.sources),
+        kind="table",
+        csv=CsvOptions(delimiter=batch.delimiter),
+        shard_rows=batch.part_rows or PART_ROWS[kind],
+    )
+
+
+def plan_parts(
+    section: DataSection,
+    kind: str,
+    check: Callable[[str, Sequence[str]], None],
+    located: Sequence[Sequence[File]],
+    store: ObjectStore,
+    spread: Spread,
+    report: Report,
+) -> list[Part]:
+    """The parts of all files in order. `check`: is given each file's name and columns. ConfigError for another format."""
+    groups = group(section, located, members_of)
+    for one in groups:
+        if one.format not in FORMATS:
+            raise ConfigError(
+                f"{one.entries[0].name}: found {one.format}, wanted Parquet, CSV or TSV; give a few items with --input"
+            )
+    looked = dict(zip(groups, _look(groups, section, store, spread, report), strict=True))
+    parts: list[Part] = []
+    for one, (header, found) in looked.items():
+        check(one.entries[0].name, header)
+        parts += _parts(section, one, found, WEIGHTS[kind])
+    return parts
+
+
+def look_into(_store: ObjectStore, survey: Survey) -> ShardResult:
+    """Facts of a Parquet file: its column names, and the rows of each row group."""
+    with opened_file(survey.entry) as file:
+        groups = [file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)]
+        return ShardResult(facts={"found": [list(file.schema_arrow.names), groups]})
+
+
+def _look(
+    groups: Sequence[Group], section: DataSection, store: ObjectStore, spread: Spread, report: Report
+) -> Iterator[tuple[list[str], Any]]:
+    """Column names, and row groups or marks, of each file."""
+    footers = make_work("footer", look_into, ["tasks.batch.planning:look_into"], None, store.url)
+    works = {True: footers, False: surveying(section, store)}
+    wanted = {
+        is_footer: [surveys(one)[0] for one in groups if (one.format == "parquet") == is_footer] for is_footer in works
+    }
+    found = {
+        is_footer: iter(complete(work, wanted[is_footer], spread, _told(report))) for is_footer, work in works.items()
+    }
+    for one in groups:
+        header, rows = next(found[one.format == "parquet"]).facts["found"]
+        yield header, rows if one.format == "parquet" else [header, rows]
+
+
+def _told(report: Report) -> Report:
+    """Files are looked into, and where all are known there is nothing to say."""
+
+    def told(event: dict[str, Any]) -> None:
+        if "event" not in event and event["done"] < event["total"]:
+            report({"files": event["total"], "looked into": event["done"]})
+
+    return told
+
+
+def _parts(section: DataSection, one: Group, found: Any, heavy: int) -> Iterator[Part]:
+    if one.format != "parquet":
+        for piece in cut(section, one, [found]):
+            yield Part(piece, (piece.start, piece.stop), heavy)
+        return
+    whole = Piece(one.format, one.split, one.entries, 0, 0)
+    for first, end in _together(found, section.shard_rows):
+        count = -(-(end - first) // section.shard_rows)
+        bounds = [first + (end - first) * number // count for number in range(count + 1)]
+        for start, stop in pairwise(bounds):
+            yield Part(replace(whole, start=start, stop=stop), (first, end), heavy)
+
+
+def _together(groups: Sequence[int], rows: int) -> Iterator[tuple[int, int]]:
+    """From and to of row groups that follow one another, together as far as they have no more than so many rows."""
+    first = end = 0
+    for count in groups:
+        if end > first and end + count - first > rows:
+            yield first, end
+            first = end
+        end += count
+    if end > first:
+        yield first, end

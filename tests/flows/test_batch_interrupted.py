@@ -1,0 +1,66 @@
+"""A batch prediction that is killed or stopped in the middle goes on where it was, and its answers are those of one that nobody disturbed."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from batches import answers, command, files, predicted, rows_of, write_parquet
+from commands import environment, wait_for
+from handmade import iris_store
+
+PARTS, ROWS = 400, 25
+OPTIONS = ("--part-rows", str(ROWS), "--keep", "id")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with a store, and so many rows in four files."""
+    iris_store(tmp_path)
+    for number in range(4):
+        write_parquet(tmp_path / "rows" / f"{number}.parquet", rows_of(PARTS * ROWS // 4), row_group=ROWS)
+    return tmp_path
+
+
+def committed(place: Path) -> int:
+    """The parts of this prediction whose results are committed."""
+    folders = (place / "store" / "shards").glob("*")
+    return max((sum(1 for _ in folder.glob("*.json")) for folder in folders), default=0)
+
+
+def interrupted(place: Path, number: signal.Signals) -> tuple[int, list[psutil.Process]]:
+    """The command's exit code after it was sent that signal in the middle, and all that it had started."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in its background is deaf to Ctrl-C
+    process = subprocess.Popen(
+        command(place, *OPTIONS), cwd=place, env=environment(place / "root"), stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: committed(place) > 5, "some parts")
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, number)
+    code = process.wait(timeout=60)
+    _, alive = psutil.wait_procs(started, timeout=30)
+    return code, alive
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
+def test_nothing_is_repeated_and_the_files_are_the_same(number: signal.Signals, code: int, place: Path):
+    assert interrupted(place, number) == (code, [])
+    before = committed(place)
+    assert 5 < before < PARTS
+    assert not (place / "out").exists()
+    summary = predicted(place, *OPTIONS)
+    assert summary["parts_computed"] == PARTS - before
+    assert summary["rows_in"] == len(answers(place)) == PARTS * ROWS
+    (place / "store").rename(place / "used")
+    iris_store(place)
+    assert predicted(place, *OPTIONS, output="undisturbed")["parts_computed"] == PARTS
+    assert files(place, "undisturbed") == files(place)
+
+
+def test_another_machine_goes_on_by_the_store_alone(place: Path):
+    interrupted(place, signal.SIGKILL)
+    before = committed(place)
+    (place / "root").rename(place / "gone")  # what is remembered beside the store
+    assert predicted(place, *OPTIONS)["parts_computed"] == PARTS - before
