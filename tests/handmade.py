@@ -117,9 +117,10 @@ class Running:
     log: Path
 
     def metric(self, line: str) -> float:
-        """The value of the metric whose line begins with `line`."""
+        """The value of the metric whose line begins with `line`; 0 where nothing was counted yet."""
         text = self.client.get("/metrics").text
-        return next(float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line + " "))
+        values = (float(found.rpartition(" ")[2]) for found in text.splitlines() if found.startswith(line + " "))
+        return next(values, 0.0)
 
 
 @contextmanager

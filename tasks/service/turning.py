@@ -31,6 +31,9 @@ class Turner:
     def begin(self, routes: Iterable[Route]) -> None:
         """What each worker is told when it begins."""
         self.routes = {route.model: route for route in routes}
+        for name in self.routes:
+            for outcome in ("done", "refused"):
+                self.tally.count("millrace_swaps", name, outcome, by=0)
         self._note_versions()
 
     def told(self) -> list[Any]:

@@ -24,6 +24,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "good": create_key(path, ["predict:iris"]),
         "all": create_key(path, ["predict:*"]),
         "other": create_key(path, ["predict:digits"]),
+        "watcher": create_key(path, ["metrics"]),
         "expired": create_key(path, ["predict:iris"], long_ago),
     }
     return {**made, "file": str(path)}
@@ -69,7 +70,9 @@ def test_what_shows_data_or_traffic_needs_a_key(service: Running, keys: dict[str
         path: service.client.get(path).status_code for path in ("/metrics", "/openapi.json", "/healthz", "/readyz")
     }
     assert codes == {"/metrics": 401, "/openapi.json": 401, "/healthz": 200, "/readyz": 200}
-    assert service.client.get("/metrics", headers={"x-api-key": keys["good"]}).status_code == 200
+    assert service.client.get("/metrics", headers={"x-api-key": keys["good"]}).status_code == 404
+    assert service.client.get("/metrics", headers={"x-api-key": keys["watcher"]}).status_code == 200
+    assert ask(service, **{"x-api-key": keys["watcher"]}).status_code == 404
 
 
 def test_guessing_is_slowed_down_and_a_known_key_goes_on(service: Running, keys: dict[str, str]) -> None:

@@ -44,7 +44,15 @@ def run(model: Model, work: Callable[[Batcher], Any], cost: Cost = SLOW, **limit
     async def inside() -> Any:
         with ThreadPoolExecutor(1) as executor:
             try:
-                return await work(Batcher(model, cost, executor, Limits(**limits), lambda rows: None))
+                return await work(
+                    Batcher(
+                        model,
+                        cost,
+                        executor,
+                        Limits(**{"wait_seconds": 1000.0, **limits}),
+                        lambda works, rows, seconds: None,
+                    )
+                )
             finally:
                 model.free.set()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import ConfigError
-from tasks.service.guard import Guard
+from tasks.service.authority import Authority
 from tasks.service.keys import create_key, main, read_keys
 
 OPEN_MODES = [0o640, 0o620, 0o604, 0o602, 0o644, 0o666]
@@ -29,7 +29,7 @@ def test_a_key_file_that_others_can_use_is_refused(path: Path, mode: int):
     with pytest.raises(ConfigError, match=rf"found mode {mode:04o}, wanted 0600.*chmod 600 {path}"):
         read_keys(path)
     with pytest.raises(ConfigError, match="chmod 600"):
-        Guard(path)
+        Authority(path)
 
 
 @pytest.mark.parametrize("mode", OPEN_MODES)

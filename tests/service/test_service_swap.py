@@ -28,7 +28,7 @@ def version(service: Running) -> int:
 
 def expect_refusal(service: Running, reason: str) -> None:
     """The service counts a refusal, logs its reason, and goes on with version 1."""
-    wait_for(lambda: service.metric('millrace_swaps_total{outcome="refused"}') == 1, "the refusal")
+    wait_for(lambda: service.metric('millrace_swaps_total{model="iris",outcome="refused"}') == 1, "the refusal")
     assert reason in service.log.read_text()
     assert version(service) == 1
     assert service.client.post("/predict", json={"input_data": ITEMS[:1]}).json()["version"] == 1
@@ -55,7 +55,7 @@ def test_no_request_of_16_clients_fails_while_the_alias_moves_ten_times(tmp_path
         finally:
             moved.set()
         answers = sum((client.result() for client in clients), Counter[tuple[int, int]]())
-        assert service.metric('millrace_swaps_total{outcome="done"}') == MOVES
+        assert service.metric('millrace_swaps_total{model="iris",outcome="done"}') == MOVES
     assert answers.total() >= REQUESTS
     assert set(answers) == {(200, 1), (200, 2)}
 

@@ -10,12 +10,12 @@ from garbage_stores import HOUR, keys
 from racing import start_together
 from registries import ARTIFACTS, NAME, Clock, open_with, with_versions
 
-from storage.chains import Chains
 from storage.clock import store_now
 from storage.errors import ConfigError, Conflict, NotFound
 from storage.garbage import collect
 from storage.manifests import put_files
 from storage.marking import Retention
+from storage.model_logs import ModelLogs
 from storage.objects import open_store
 from storage.registry import Registry, open_registry
 from storage.signing import open_keyring
@@ -257,7 +257,7 @@ def test_of_racing_promoters_in_processes_of_their_own_one_wins(registry: Regist
 
 def test_a_log_of_earlier_times_with_a_promoted_canary_stays_readable(registry: Registry, url: str):
     store = open_store(url)
-    earlier = Chains(store, open_keyring(url), Clock())
+    earlier = ModelLogs(store, open_keyring(url), Clock())
     for version in (2, 3):
         earlier.append(NAME, "promote", lambda _, version=version: {"version": version, "alias": "canary", "reason": "", "automatic": False})  # fmt: skip
     earlier.append(NAME, "rollback", lambda _: {"version": 2, "alias": "canary", "left": 3})

@@ -12,8 +12,8 @@ from registries import ARTIFACTS, NAME, Clock, open_with, with_versions
 
 from flows.cli import FAILED, MISUSE, main
 from flows.when import read_time
-from storage.chains import Chains
 from storage.errors import ConfigError
+from storage.model_logs import ModelLogs
 from storage.objects import open_store
 from storage.registry import Registry, Version
 from storage.signing import open_keyring
@@ -241,7 +241,7 @@ def test_a_version_nobody_promoted_has_a_status_and_no_history(house: House, tmp
 def test_a_canary_of_earlier_times_is_an_alias_like_any_other(house: House, tmp_path: Path):
     store = open_store(str(tmp_path / "store"))
     fields = {"version": 2, "alias": "canary", "reason": "", "automatic": False}
-    Chains(store, open_keyring(store.url), house.clock).append(NAME, "promote", lambda _: fields)
+    ModelLogs(store, open_keyring(store.url), house.clock).append(NAME, "promote", lambda _: fields)
     text = house.run("status", NAME).out
     assert "version 1: answers all requests" in text
     assert "canary    version 2, since" in text
