@@ -53,36 +53,40 @@ def import_model(wish: Wish, tell: Tell) -> dict[str, Any]:
     if wish.asked.target and not wish.data:
         rows.column(wish.asked.target)
     original = open_original(kind, file, rows, wish.asked)
-    tell(
-        f"opened {file.name}: {kind}, {original.facts['parameters']:,} parameters; it answers {len(rows):,} rows of {rows.url}"
-    )
+    size = f"{original.facts['parameters']:,} parameters"
+    tell(f"opened {file.name}: {kind}, {size}; it answers {len(rows):,} rows of {rows.url}")
     answers = understand(original, wish.said, rows)
-    store, registry = open_store(wish.storage), open_registry(wish.storage)
-    imported = put_artifact(store, original, answers, wish.asked.target)
-    parity = _parity(wish, imported, original, answers)
+    imported = put_artifact(open_store(wish.storage), original, answers, wish.asked.target)
+    parity = _parity(wish, imported)
     tell(f"parity holds: {parity['rows']} rows, at most {parity['max_difference']:.2g} from the original")
-    serving = what_serves(registry, wish.name, wish.alias, imported)
-    judged = _judged(wish, imported, original, answers, serving) if wish.data else None
+    serving = what_serves(open_registry(wish.storage), wish.name, wish.alias, imported)
+    judged = _judged(wish, imported, serving) if wish.data else None
     if judged:
         tell(f"judged by {judged.rows:,} rows: {judged.verdict.decision}")
-    version = None
-    if judged is None or judged.verdict.decision != "reject":
-        metrics = judged.metrics if judged else {}
-        asked = golden(imported, original, answers, GOLDEN_ROWS)
-        version = register(
-            store, registry, wish.name, imported, asked, metrics, _origin(file, kind, original), wish.tolerance
-        )
-        tell(f"registered and signed: {wish.name} version {version}; the server answered with it")
-    moves = judged.verdict.decision == "promote" if judged else wish.promote
-    if moves and version is not None:
+    version, serves = _released(wish, imported, serving, judged, _origin(file, kind, original), tell)
+    return _summary(wish, kind, imported, parity, judged, version, serves)
+
+
+def _released(
+    wish: Wish, imported: Imported, serving: Serving, judged: Judged | None, origin: dict[str, Any], tell: Tell
+) -> tuple[int | None, bool]:
+    """The version, and whether the alias points at it. What is rejected becomes none; held, or not judged, it is there to be promoted by hand."""
+    decision = judged.verdict.decision if judged else ("promote" if wish.promote else "hold")
+    if decision == "reject":
+        return None, False
+    registry = open_registry(wish.storage)
+    metrics, asked = judged.metrics if judged else {}, golden(imported, GOLDEN_ROWS)
+    version = register(open_store(wish.storage), registry, wish.name, imported, asked, metrics, origin, wish.tolerance)
+    tell(f"registered and signed: {wish.name} version {version}; the server answered with it")
+    if decision == "promote":
         expected = serving.version.number if serving.version else None
         registry.promote(wish.name, version, wish.alias, "imported", expected, automatic=judged is not None)
-    return _summary(wish, kind, original, answers, imported, parity, judged, version, moves)
+    return version, decision == "promote" or serving.same
 
 
-def _parity(wish: Wish, imported: Imported, original: Original, answers: Answers) -> dict[str, Any]:
+def _parity(wish: Wish, imported: Imported) -> dict[str, Any]:
     """What the comparison found; CorruptArtifact where what would serve does not answer as the original does."""
-    wanted = golden(imported, original, answers, _parity_rows(imported))
+    wanted = golden(imported, _parity_rows(imported))
     try:
         return prove_parity(open_store(wish.storage), imported.manifest, wanted, wish.tolerance)
     except ProcessFailed as error:
@@ -97,12 +101,12 @@ def _parity_rows(imported: Imported) -> int:
     return max(1, min(PARITY_ROWS, PARITY_NUMBERS // int(np.prod(imported.transforms.input_shape))))
 
 
-def _judged(wish: Wish, imported: Imported, original: Original, answers: Answers, serving: Serving) -> Judged:
+def _judged(wish: Wish, imported: Imported, serving: Serving) -> Judged:
     rows = read_rows(wish.data)
-    y_N = truth(answers, rows, wish.asked.target)
-    section = _section(wish, answers, y_N)
+    y_N = truth(imported.answers, rows, wish.asked.target)
+    section = _section(wish, imported.answers, y_N)
     store, registry = open_store(wish.storage), open_registry(wish.storage)
-    return judge(store, registry, section, imported, original, answers, rows, y_N, wish.name, serving)
+    return judge(store, registry, section, imported, rows, y_N, wish.name, serving)
 
 
 def _section(wish: Wish, answers: Answers, y_N: np.ndarray) -> EvaluateSection:
@@ -133,14 +137,13 @@ def _origin(file: Path, kind: str, original: Original) -> dict[str, Any]:
 def _summary(
     wish: Wish,
     kind: str,
-    original: Original,
-    answers: Answers,
     imported: Imported,
     parity: dict[str, Any],
     judged: Judged | None,
     version: int | None,
-    moved: bool,
+    serves: bool,
 ) -> dict[str, Any]:
+    original, answers = imported.original, imported.answers
     verdict = {"decision": judged.verdict.decision, "reasons": list(judged.verdict.reasons)} if judged else None
     return {
         "model": wish.name,
@@ -160,7 +163,7 @@ def _summary(
         "release": {
             "model": wish.name,
             "version": version,
-            "alias": wish.alias if moved and version is not None else None,
+            "alias": wish.alias if serves else None,
             "digest": imported.artifact.digest,
         },
     }

@@ -42,7 +42,7 @@ def convert(
     # float64 first: scikit-learn scales and compares in it, and a row that lies on a tree's threshold goes another way in float32
     for number in (DoubleTensorType, FloatTensorType):
         together: Any = [(INPUT, number([None, len(columns)]))]
-        apart = [
+        apart: Any = [
             (name, (StringTensorType if text else number)([None, 1]))
             for name, text in zip(columns, are_texts, strict=True)
         ]

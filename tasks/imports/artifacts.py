@@ -26,8 +26,11 @@ OUTPUT = "prediction"  # what the target is called where no column bears its nam
 
 @dataclass(frozen=True)
 class Imported:
-    """`transforms`: of the artifact, loaded; `sample`: the digest of what its release says of its rows."""
+    """A model that was opened and understood, and the artifact made of it. `transforms`: the artifact's, loaded; `sample`: the digest
+    of what its release says of its rows."""
 
+    original: Original
+    answers: Answers
     artifact: ArtifactRef
     manifest: Manifest
     transforms: Transforms
@@ -79,13 +82,16 @@ def put_artifact(store: ObjectStore, original: Original, answers: Answers, targe
     manifest = Manifest("artifact", put_blobs(store, files), meta)
     sample = _sample(original, answers, transforms, name)
     artifact = ArtifactRef(store.url, put_manifest(store, manifest))
-    return Imported(artifact, manifest, transforms, put_manifest(store, sample), sample.meta["profile"])
+    return Imported(
+        original, answers, artifact, manifest, transforms, put_manifest(store, sample), sample.meta["profile"]
+    )
 
 
-def golden(imported: Imported, original: Original, answers: Answers, count: int) -> dict[str, Any]:
+def golden(imported: Imported, count: int) -> dict[str, Any]:
     """The first `count` rows of the sample as a client would send them, with the original's own answers."""
-    items = imported.transforms.items({column: values[:count] for column, values in _plain(original.columns).items()})
-    outputs = answers.outputs[:count].astype(np.float32)
+    columns = _plain(imported.original.columns)
+    items = imported.transforms.items({column: values[:count] for column, values in columns.items()})
+    outputs = imported.answers.outputs[:count].astype(np.float32)
     return {"items": items, "predictions": imported.transforms.predictions(outputs), "outputs": outputs.tolist()}
 
 

@@ -170,7 +170,7 @@ def _category(name: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def _shape(sizes: Sequence[int | None], first: Any, end: End) -> tuple[int, int, int]:
-    found = np.shape(first) if isinstance(first, list) else ()
+    found: tuple[int, ...] = np.shape(first) if isinstance(first, list) else ()
     given = (*found, 1) if len(found) == 2 else found
     if None in sizes and len(given) != 3:
         raise ConfigError(

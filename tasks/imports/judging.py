@@ -12,7 +12,6 @@ from storage.objects import ObjectStore
 from storage.registry import Registry, Version
 from tasks.imports.answers import REGRESSION, Answers, targets
 from tasks.imports.artifacts import Imported
-from tasks.imports.originals import Original
 from tasks.imports.tables import Rows
 from tasks.inference.predictor import Predictor
 from tasks.inference.releases import load_version
@@ -62,16 +61,14 @@ def judge(
     registry: Registry,
     section: EvaluateSection,
     imported: Imported,
-    original: Original,
-    answers: Answers,
     rows: Rows,
     y_N: np.ndarray,
     name: str,
     serving: Serving,
 ) -> Judged:
     """Metrics on the rows, and the gate's verdict. It is the artifact that answers, as it would serve."""
-    predictor = Predictor.load(fetch_files(store, imported.manifest))
-    outputs = predictor.outputs(predictor.transforms.features(original.taken.columns(rows)))
+    answers, predictor = imported.answers, Predictor.load(fetch_files(store, imported.manifest))
+    outputs = predictor.outputs(predictor.transforms.features(imported.original.taken.columns(rows)))
     how = {"confidence": section.confidence, "resamples": section.resamples, "seed": section.seed}
     scale = predictor.transforms.target_scale
     metrics = score(answers.task, predictor.classes, y_N, outputs, target_scale=scale, **how).metrics

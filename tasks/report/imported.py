@@ -63,13 +63,9 @@ def _outcome(summary: Mapping[str, Any]) -> Iterator[str]:
         f"serves as {release['alias']}" if release["alias"] else "no alias points at it; what served before still does"
     )
     if verdict is None:
-        by_whom = (
-            "as you said with --promote"
-            if release["alias"]
-            else "give labelled rows with --data FILE --target COLUMN, or promote it by hand"
-        )
         yield from wrapped("NOT JUDGED", f"{made}, {after}")
-        yield from wrapped("", f"- there were no labelled rows; {by_whom}", hanging=2)
+        way = "" if release["alias"] else "; give some with --data FILE --target COLUMN, or promote it by hand"
+        yield from wrapped("", f"- there were no labelled rows{way}", hanging=2)
         return
     yield from wrapped(
         DECISIONS[verdict["decision"]].upper(),
