@@ -69,7 +69,9 @@ class _Run:
     def made(self, ref: PredictionsRef) -> None:
         state = COMPUTED if self.total > self.known else CACHED
         seconds = round(time.time() - self.started, 3)
-        self.steps = (StepEntry("predict", "predict", state, seconds, "", ref.digest, made_by=self.run_id),)
+        why = f"{self.total - self.known:,} of {self.total:,} parts are new or changed"
+        maker = self.run_id if state == COMPUTED else "earlier runs"
+        self.steps = (StepEntry("predict", "predict", state, seconds, "", ref.digest, (why,), maker),)
 
     def told(self) -> dict[str, Any]:
         """What differs from run to run."""
