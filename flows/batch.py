@@ -3,15 +3,16 @@
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from flows.aliases import existing_store
 from flows.journal import CACHED, COMPUTED, FAILED, FINISHED, RUNNING, STOPPED, StepEntry
 from infra.machine import processor
-from storage.errors import CorruptArtifact
-from storage.leases import SWEEP_WAITED_FOR
+from storage.errors import CorruptArtifact, MillraceError
+from storage.keys import step_key
+from storage.leases import SWEEP_WAITED_FOR, hold_lease
 from storage.leases import running as announced
 from storage.manifests import read_manifest
 from storage.objects import ObjectStore, open_store
@@ -19,7 +20,7 @@ from storage.refs import ArtifactRef, PredictionsRef
 from storage.registry import Version, open_registry
 from storage.runs import new_run_id, put_run
 from tasks.batch.laying import check_apart, lay_out
-from tasks.batch.predict import located_sources
+from tasks.batch.planning import located_sources
 from tasks.frames.identity import as_identity
 from tasks.inference.releases import find_version, load_version
 from tasks.progress import Event, listen, reporter, set_run
@@ -41,7 +42,10 @@ def predict_batch(
         located = located_sources(batch)
         check_apart(batch.output, batch.sources, [file for files in located for file in files])
         artifact = ArtifactRef(store.url, version.artifact)
-        ref = predict(batch=batch, identity=as_identity(located), artifact=artifact, cluster=cluster, storage=store.url)
+        identity = as_identity(located)
+        lease = f"predict-{step_key('predict', {**batch.key_fields(), **identity}, version.artifact, {})}"
+        with hold_lease(store, lease, _say_another):  # another run of this very order: what it makes is found here
+            ref = predict(batch=batch, identity=identity, artifact=artifact, cluster=cluster, storage=store.url)
         run.made(ref)
         meta = read_manifest(store, ref.digest).meta
         facts = {"model": name, "version": version.number, **meta, "predictions": ref.digest}
@@ -69,7 +73,9 @@ class _Run:
     def made(self, ref: PredictionsRef) -> None:
         state = COMPUTED if self.total > self.known else CACHED
         seconds = round(time.time() - self.started, 3)
-        self.steps = (StepEntry("predict", "predict", state, seconds, "", ref.digest, made_by=self.run_id),)
+        why = f"{self.total - self.known:,} of {self.total:,} parts are new or changed"
+        maker = self.run_id if state == COMPUTED else "earlier runs"
+        self.steps = (StepEntry("predict", "predict", state, seconds, "", ref.digest, (why,), maker),)
 
     def told(self) -> dict[str, Any]:
         """What differs from run to run."""
@@ -85,6 +91,11 @@ class _Run:
         about = {"config": {}, "source": None, "environment": machine, "summary": None, "report": None}
         put_run(self.store, self.run_id, {**told, **about, "started": self.started, "finished": finished})
 
+    def close(self, status: str, error: str) -> None:
+        """Write it for the last time; a store that is gone must not hide what ended the run."""
+        with suppress(MillraceError):
+            self.keep(status, error)
+
 
 @contextmanager
 def _kept(run: _Run) -> Iterator[_Run]:
@@ -95,10 +106,10 @@ def _kept(run: _Run) -> Iterator[_Run]:
         run.keep(RUNNING)
         yield run
     except Exception as error:
-        run.keep(FAILED, f"{type(error).__name__}: {error}")
+        run.close(FAILED, f"{type(error).__name__}: {error}")
         raise
     except BaseException as signal:
-        run.keep(STOPPED, type(signal).__name__)
+        run.close(STOPPED, type(signal).__name__)
         raise
     finally:
         stop()
@@ -107,6 +118,10 @@ def _kept(run: _Run) -> Iterator[_Run]:
 
 def _say_waiting() -> None:
     reporter("store")({"event": SWEEP_WAITED_FOR})
+
+
+def _say_another() -> None:
+    reporter("predict")({"event": "waiting for another run that predicts the very same"})
 
 
 def _verified(store: ObjectStore, name: str, wanted: str | int) -> Version:

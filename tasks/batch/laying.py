@@ -37,7 +37,7 @@ def lay_out(store: ObjectStore, digest: str, output: str, facts: Mapping[str, An
     for number, (name, blob) in enumerate(files.items(), 1):
         if not _is_there(target, name, blob, before.get(name)):
             target.put(name, fetch_blob(store, blob))
-        report({"file": number, "files": len(files)})
+        report({"done": number, "total": len(files)})
     _remove(target, before.keys() - files.keys())
     _put(target, {"complete": True, **summary})
     return summary

@@ -7,7 +7,8 @@ from typing import Any
 from storage.errors import SchemaError
 from storage.objects import open_store
 from storage.refs import ArtifactRef, PredictionsRef
-from tasks.batch.predict import located_sources, predict_files
+from tasks.batch.planning import located_sources
+from tasks.batch.predict import predict_files
 from tasks.frames.identity import as_identity
 from tasks.frames.sources import File
 from tasks.progress import Event, reporter

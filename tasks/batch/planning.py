@@ -8,15 +8,16 @@ from typing import Any
 from storage.errors import ConfigError
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.identity import with_contents
 from tasks.frames.parquet_rows import opened_file
 from tasks.frames.pieces import Piece, Survey, cut, surveys
 from tasks.frames.planning import surveying
 from tasks.frames.shelved import Report, Spread, complete, make_work
-from tasks.frames.sources import File, Group, group, members_of
-from tasks.frames.streams import Entry
+from tasks.frames.sources import FORMATS, File, Group, group, locate, members_of
+from tasks.frames.streams import Entry, is_archive, plain_name
 from tasks.sections import BatchSection, CsvOptions, DataSection, Source
 
-FORMATS = ("parquet", "csv", "tsv")
+SUFFIXES = tuple(suffix for suffix, format in FORMATS.items() if format in ("parquet", "csv", "tsv"))
 # Rows of a part, and how many rows of a table one of them is worth: some seconds of work at most
 PART_ROWS = {"table": 100_000, "text": 10_000, "image": 2_000, "audio": 500}
 WEIGHTS = {"table": 1, "text": 10, "image": 50, "audio": 200}
@@ -54,6 +55,30 @@ def source_section(batch: BatchSection, kind: str) -> DataSection:
     )
 
 
+def located_sources(batch: BatchSection) -> list[list[File]]:
+    """The files of each source, with their digests. NotFound where a source matches nothing; ConfigError for a file of another format.
+
+    What other programs leave among the files of a folder (`_SUCCESS`, `_metadata`) is passed over, as readers of such folders do.
+    """
+    section = source_section(batch, "table")
+    located = [[file for file in locate(section, source) if not _is_mark(file.name)] for source in section.sources]
+    other = next((file for files in located for file in files if not _is_readable(file.name)), None)
+    if other is not None:
+        raise ConfigError(
+            f"{other.name}: found no {', '.join(SUFFIXES)} in its name, compressed or not, wanted one; narrow --batch with a glob, or give "
+            "a few items of another kind with --input"
+        )
+    return with_contents(located)
+
+
+def _is_mark(name: str) -> bool:
+    return name.rpartition("/")[2].startswith("_") and not _is_readable(name)
+
+
+def _is_readable(name: str) -> bool:
+    return is_archive(name) or plain_name(name).endswith(SUFFIXES)
+
+
 def plan_parts(
     section: DataSection,
     kind: str,
@@ -63,13 +88,8 @@ def plan_parts(
     spread: Spread,
     report: Report,
 ) -> list[Part]:
-    """The parts of all files in order. `check`: is given each file's name and columns. ConfigError for another format."""
+    """The parts of all files in order. `check`: is given each file's name and columns."""
     groups = group(section, located, members_of)
-    for one in groups:
-        if one.format not in FORMATS:
-            raise ConfigError(
-                f"{one.entries[0].name}: found {one.format}, wanted Parquet, CSV or TSV; give a few items with --input"
-            )
     looked = dict(zip(groups, _look(groups, section, store, spread, report), strict=True))
     parts: list[Part] = []
     for one, (header, found) in looked.items():

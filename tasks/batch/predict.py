@@ -14,7 +14,6 @@ from storage.shards import ShardResult
 from tasks.batch.parts import PREDICTION, PROBABILITY, Wanted, load_predictor, predict_part
 from tasks.batch.planning import Part, plan_parts, source_section
 from tasks.batch.spreading import crew
-from tasks.frames.identity import identified
 from tasks.frames.shelved import Report, Work, complete, make_work
 from tasks.frames.sources import File
 from tasks.inference.predictor import Predictor
@@ -27,11 +26,6 @@ PLAIN = re.compile(r"(?![._])[A-Za-z0-9._-]{1,100}(/(?![._])[A-Za-z0-9._-]{1,100
 
 if TYPE_CHECKING:  # Dask is loaded only where a cluster is opened
     from tasks.frames.gathering import OpenClient
-
-
-def located_sources(batch: BatchSection) -> list[list[File]]:
-    """The files of each source, with their digests. NotFound where a source matches nothing."""
-    return identified(source_section(batch, "table"))
 
 
 def predict_files(

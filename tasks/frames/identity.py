@@ -56,7 +56,11 @@ def as_identity(located: Sequence[Sequence[File]]) -> dict[str, Any]:
 
 def identified(section: DataSection) -> list[list[File]]:
     """The files of each source in order, each with its digest."""
-    located = [locate(section, source) for source in section.sources]
+    return with_contents([locate(section, source) for source in section.sources])
+
+
+def with_contents(located: Sequence[Sequence[File]]) -> list[list[File]]:
+    """The same files, each with its digest and size."""
     found = iter(contents([file for files in located for file in files]))
     return [[_with(file, *next(found)) for file in files] for files in located]
 

@@ -56,7 +56,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     for kind in kinds:
         start = _best(kind, folder, "one", arguments.rounds)
         whole = _best(kind, folder, "rows", arguments.rounds)
-        work = whole["cpu_seconds"] - start["cpu_seconds"]
+        work = max(0.01, whole["cpu_seconds"] - start["cpu_seconds"])  # few rows take no time that can be told
         measured[kind] = {
             "rows_per_cpu_second": round(arguments.rows / work),
             "cpu_seconds": round(work, 2),

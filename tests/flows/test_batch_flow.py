@@ -16,7 +16,8 @@ from handmade import iris_store
 from infra.clusters import open_cluster
 from storage.objects import open_store
 from tasks.batch import spreading
-from tasks.batch.predict import located_sources, predict_files
+from tasks.batch.planning import located_sources
+from tasks.batch.predict import predict_files
 from tasks.sections import BatchSection, ClusterSection
 
 FLOW = """

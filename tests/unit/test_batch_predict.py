@@ -181,7 +181,7 @@ def test_a_prediction_that_was_interrupted_while_it_was_laid_out_is_finished(pla
         (("--batch", "wrong.csv"), 1, "wrong.csv: column 'petal_width' is missing; found"),
         (("--batch", "wrong.csv"), 1, "did you mean 'petal_wide'?"),
         (("--batch", "broken.parquet"), 1, "broken.parquet: is no readable Parquet file"),
-        (("--batch", "lines.jsonl"), MISUSE, "found jsonl, wanted Parquet, CSV or TSV"),
+        (("--batch", "lines.jsonl"), MISUSE, "lines.jsonl: found no .csv"),
         (("--keep", "ids"), 1, "rows/a.parquet: column 'ids' is missing"),
         (("--keep", "prediction"), 1, "rows/a.parquet: column 'prediction' is missing"),
         (("--keep", "id,id"), MISUSE, "names 'id' twice"),
@@ -221,6 +221,14 @@ def test_a_kept_column_by_the_name_of_one_that_is_written_is_refused(place: Path
     write_parquet(place / "rows" / "a.parquet", rows_of(5, prediction="x"))
     ended = predict(place, "--keep", "all")
     assert (ended.code, "the column 'prediction' cannot be kept" in ended.err) == (1, True)
+
+
+def test_what_other_programs_leave_in_a_folder_of_parquet_is_passed_over(place: Path):
+    write_parquet(place / "rows" / "a.parquet", rows_of(3))
+    (place / "rows" / "_SUCCESS").touch()
+    assert predicted(place)["rows_out"] == 3
+    predicted(place, "--batch", "rows", "--output", "again", "--keep", "all")
+    assert predicted(place, "--batch", "again", "--output", "third")["rows_out"] == 3
 
 
 def test_an_empty_file_gives_no_rows(place: Path):
