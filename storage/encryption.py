@@ -48,6 +48,16 @@ def decrypt(data: bytes, name: str = "the data") -> bytes:
     return b"".join(decrypted([data], name))
 
 
+def encrypt_if_enabled(data: bytes) -> bytes:
+    """`data`, encrypted where a master key is configured."""
+    return encrypt(data) if enabled() else data
+
+
+def decrypt_if_encrypted(data: bytes, name: str = "the data") -> bytes:
+    """`data`, decrypted where it is encrypted; errors as by `decrypt`."""
+    return decrypt(data, name) if is_encrypted(data) else data
+
+
 def is_encrypted(head: bytes) -> bool:
     """Whether an object that begins so is encrypted by us; its first 8 bytes will do."""
     return head.startswith(MAGIC)

@@ -104,7 +104,7 @@ class _Checks:
     def _blobs(self, key: str) -> Iterator[Problem]:
         digest = hashlib.sha256()
         try:
-            for chunk in opened(self._store.chunks(key)):
+            for chunk in opened(self._store.chunks(key), key):
                 digest.update(chunk)
         except CorruptArtifact as error:
             yield Problem(key, str(error), "a whole encrypted form")

@@ -116,7 +116,7 @@ def _read(store: ObjectStore, blob: Blob, item: Listed) -> str:
     digest, size = hashlib.sha256(), 0
     try:
         pieces = store.chunks(blob.key)
-        for chunk in pieces if item.size == blob.size else opened(pieces):
+        for chunk in pieces if item.size == blob.size else opened(pieces, blob.key):
             digest.update(chunk)
             size += len(chunk)
         wrong = _difference(blob, (size, digest.hexdigest()))
