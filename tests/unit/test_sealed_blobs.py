@@ -136,8 +136,11 @@ def test_a_flipped_byte_is_found_by_all_who_look_and_storing_it_again_mends_it(
     assert damaged_blobs(store, [blob], 1.0) == {}
 
 
-def test_a_cut_blob_is_found_without_reading_it(store: ObjectStore, blob: Blob):
+def test_a_cut_blob_is_found_by_its_size_also_by_a_machine_that_never_saw_it(
+    store: ObjectStore, blob: Blob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     store.put(blob.key, store.get(blob.key)[:-1])
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "another"))
     assert list(damaged_blobs(store, [blob], 0.0)) == [blob]
 
 
