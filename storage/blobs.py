@@ -13,13 +13,15 @@ from functools import partial
 from pathlib import Path
 
 from storage.downloads import downloads_folder
+from storage.encryption import enabled
 from storage.errors import ConfigError, CorruptArtifact, MillraceError, NotFound
 from storage.fetching import BIG_BYTES, fetch_in_parts
-from storage.measuring import measured, saw_whole
+from storage.measuring import saw_whole
 from storage.metering import charge
 from storage.objects import ObjectStore
 from storage.overwriting import overwrite
 from storage.root import scratch_folder
+from storage.sealed_blobs import UNREADABLE, decrypted_copy, fits, from_store, is_sealed, measured_blob, to_store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[A-Za-z0-9_-]{1,16}){0,2}")
@@ -68,11 +70,19 @@ def put_blob(store: ObjectStore, data: bytes | Path, suffix: str) -> Blob:
     """
     blob = describe_blob(data, suffix)
     path = store.local_path(blob.key)
-    if path is None:
-        saw_whole(f"{store.url}/{blob.key}", overwrite(store, blob.key, data))
-    elif measured(path) != (blob.size, blob.digest) or _is_old(path):
-        overwrite(store, blob.key, data)
+    if path is None or not _is_kept(path, blob):
+        with to_store(data) as content:
+            etag = overwrite(store, blob.key, content)
+        if path is None:
+            saw_whole(f"{store.url}/{blob.key}", etag)
     return blob
+
+
+def _is_kept(path: Path, blob: Blob) -> bool:
+    """Whether the file is whole, young, and encrypted where that is asked for."""
+    if _is_old(path) or (enabled() and not is_sealed(path, blob.size)):
+        return False
+    return measured_blob(path, blob.size) == (blob.size, blob.digest)
 
 
 def _is_old(path: Path) -> bool:
@@ -85,29 +95,35 @@ def _is_old(path: Path) -> bool:
 def read_blob(store: ObjectStore, blob: Blob) -> bytes:
     """The blob's bytes; `CorruptArtifact` if size or SHA-256 differ, `NotFound` if it is gone."""
     data = store.get(blob.key)
+    try:
+        data = from_store(data, blob.size, f"blob {blob.key} in store {store.url}")
+    except CorruptArtifact:
+        _check(store, blob, blob.size, UNREADABLE)
     _check(store, blob, len(data), hashlib.sha256(data).hexdigest())
     return data
 
 
 def fetch_blob(store: ObjectStore, blob: Blob) -> Path:
-    """A local file with the blob's verified bytes, not to be written to: the stored file itself, or one in the cache.
+    """A local file with the blob's verified bytes, not to be written to: the stored file itself, one in the cache, or, of a blob that is
+    encrypted, one that ends with this process.
 
     Raises `CorruptArtifact` and `NotFound` like `read_blob`. A file is hashed again only when its inode, size or times change.
     """
     path = store.local_path(blob.key)
     if path is None:
-        return _fetch_cached(store, blob)
-    found = measured(path)
-    if found is None:
-        raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
-    _check(store, blob, *found)
-    charge({"bytes_in": blob.size})
-    return path
+        path = _fetch_cached(store, blob)
+    else:
+        found = measured_blob(path, blob.size)
+        if found is None:
+            raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
+        _check(store, blob, *found)
+        charge({"bytes_in": blob.size})
+    return decrypted_copy(path, blob.key) if is_sealed(path, blob.size) else path
 
 
 def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
     path = downloads_folder() / blob.key
-    if measured(path) == (blob.size, blob.digest):
+    if measured_blob(path, blob.size) == (blob.size, blob.digest):
         charge({"bytes_in": blob.size})
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -118,8 +134,10 @@ def _fetch_cached(store: ObjectStore, blob: Blob) -> Path:
         for chunk in store.chunks(blob.key):
             digest.update(chunk)
             size += file.write(chunk)
-        _check(store, blob, size, digest.hexdigest())
         file.flush()
+        sealed = is_sealed(Path(file.name), blob.size)
+        found = measured_blob(Path(file.name), blob.size, anew=True) if sealed else (size, digest.hexdigest())
+        _check(store, blob, *(found or (0, "")))
         os.replace(file.name, path)
     return path
 
@@ -128,10 +146,10 @@ def _fetch_big(store: ObjectStore, blob: Blob, path: Path) -> Path:
     size = store.size(blob.key)
     if size is None:
         raise NotFound(f"blob {blob.key} is not in store {store.url}; {_REMEDY}")
-    if size != blob.size:
+    if not fits(blob.size, size):
         _check(store, blob, size, "")
-    wanted = blob.size, blob.digest
-    found = fetch_in_parts(store, blob.key, size, path, partial(measured, anew=True), wanted)
+    look, wanted = partial(measured_blob, size=blob.size, anew=True), (blob.size, blob.digest)
+    found = fetch_in_parts(store, blob.key, size, path, look, wanted)
     _check(store, blob, *(found or (0, "")))
     return path
 

@@ -13,10 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from storage.encryption import decrypted_file, decrypted_size
 from storage.root import data_root
 
 Mark = tuple[int, int, int, int]  # inode, size, mtime and ctime in nanoseconds
 _SETTLED_NANOSECONDS = 2_000_000_000  # a file changed again within one tick of the clock would look the same
+_SEALED = "#sealed"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS digests
 (path TEXT PRIMARY KEY, inode INTEGER, size INTEGER, mtime INTEGER, ctime INTEGER, digest TEXT) WITHOUT ROWID;
@@ -24,22 +26,37 @@ CREATE TABLE IF NOT EXISTS etags (url TEXT PRIMARY KEY, etag TEXT) WITHOUT ROWID
 """
 
 
-def measured(path: Path, anew: bool = False) -> tuple[int, str] | None:
-    """Size in bytes and SHA-256 of a local file, None if there is none. `anew`: read it whatever is remembered."""
+def measured(path: Path, anew: bool = False, sealed: bool = False) -> tuple[int, str] | None:
+    """Size in bytes and SHA-256 of a local file, None if there is none. `anew`: read it whatever is remembered. `sealed`: it is encrypted,
+    and what counts is what it holds; CorruptArtifact where that cannot be told.
+    """
+    name = f"{path}{_SEALED}" if sealed else str(path)
     try:
         status = path.stat()
         mark = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        remembered = None if anew else _memo().recall(str(path), mark)
+        remembered = None if anew else _memo().recall(name, mark)
         if remembered:
-            return status.st_size, remembered
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+            return decrypted_size(status.st_size) if sealed else status.st_size, remembered
+        size, digest = _read_sealed(path) if sealed else _read(path)
     except FileNotFoundError:
         return None
     if time.time_ns() - status.st_ctime_ns > _SETTLED_NANOSECONDS:
-        _memo().remember(str(path), mark, digest)
+        _memo().remember(name, mark, digest)
     return size, digest
+
+
+def _read(path: Path) -> tuple[int, str]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest
+
+
+def _read_sealed(path: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    for piece in decrypted_file(path):
+        digest.update(piece)
+        size += len(piece)
+    return size, digest.hexdigest()
 
 
 def saw_whole(url: str, etag: str) -> None:
@@ -79,7 +96,7 @@ class _Memo:
         """Drop what is remembered of files that are gone."""
         with self._lock:
             for (path,) in self._ask("SELECT path FROM digests"):
-                if not os.path.lexists(path):
+                if not os.path.lexists(path.removesuffix(_SEALED)):
                     self._ask("DELETE FROM digests WHERE path = ?", (path,))
 
     def _stored(self, path: str) -> tuple[Mark, str] | None:

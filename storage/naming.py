@@ -16,7 +16,8 @@ from typing import Any
 import zstandard
 
 from storage.blobs import Blob
-from storage.errors import ConfigError, NotFound
+from storage.encryption import decrypt_if_encrypted
+from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.objects import Listed, ObjectStore
 from storage.snapshots import SUFFIX
 
@@ -86,7 +87,11 @@ def _blob(digest: Any, size: Any, suffix: Any) -> Blob | None:
 
 
 def plain(key: str, content: bytes) -> bytes:
-    """The content as it was before it was packed; `ValueError` where it cannot be unpacked."""
+    """The content as it was before it was packed and encrypted; `ValueError` where that cannot be told, `ConfigError` without its key."""
+    try:
+        content = decrypt_if_encrypted(content, key)
+    except CorruptArtifact as error:
+        raise ValueError(str(error)) from error
     if not key.endswith(_PACKED):
         return content
     try:

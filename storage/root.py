@@ -64,6 +64,11 @@ def sweep() -> None:
                     _remove_unheld(path)
 
 
+def temporary_folder() -> Path:
+    """This process's own folder for what nobody else may read: it goes with the process, or with the next sweep where that was killed."""
+    return _temporary_folder(work_folder("tmp"))
+
+
 def keep_inside() -> Path:
     """Make the data root, and have this process and its children put temporary files and caches there; the root.
 
@@ -72,7 +77,7 @@ def keep_inside() -> Path:
     root = data_root()
     try:
         sweep()
-        os.environ |= {"MILLRACE_ROOT": str(root), "TMPDIR": str(_temporary_folder(work_folder("tmp")))}
+        os.environ |= {"MILLRACE_ROOT": str(root), "TMPDIR": str(temporary_folder())}
     except OSError as error:
         raise ConfigError(
             f"data root {root}: cannot be made: {error.strerror}; set MILLRACE_ROOT to a folder you may write to"

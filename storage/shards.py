@@ -15,7 +15,8 @@ from typing import Any
 import zstandard
 
 from storage.blobs import Blob, check_digest
-from storage.errors import ConfigError, NotFound
+from storage.encryption import decrypt_if_encrypted, encrypt_if_enabled
+from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.manifests import canonical_json
 from storage.metering import carried
 from storage.objects import ObjectStore
@@ -71,7 +72,7 @@ class Shelf:
 
         Where the power fails before it has reached the disk, the shard is computed again.
         """
-        content = _record_content(key, result)
+        content = encrypt_if_enabled(_record_content(key, result))
         if not self._store.put_if_absent(
             self._record(key), content, lasting=False
         ):  # there is another, or a damaged one
@@ -101,7 +102,8 @@ class Shelf:
         loose = {*self._read, *(self._record(key) for key in made)}
         if not results or (len(loose) == 1 and _is_pack(next(iter(loose)))):
             return
-        content = zstandard.ZstdCompressor().compress(canonical_json({key: _plain(results[key]) for key in results}))
+        told = canonical_json({key: _plain(results[key]) for key in results})
+        content = encrypt_if_enabled(zstandard.ZstdCompressor().compress(told))
         name = f"{self._folder}{_PACK}{hashlib.sha256(content).hexdigest()}{_PACKED}"
         self._store.put(name, content)
         self._store.delete_many(sorted(loose - {name}))
@@ -141,11 +143,16 @@ def _plain(result: ShardResult) -> list[Any]:
 
 
 def _results(name: str, content: bytes) -> dict[str, ShardResult]:
-    """What a record or pack holds; nothing where it is damaged."""
+    """What a record or pack holds; nothing where it is damaged. ConfigError where it is encrypted, and its key not here."""
+    if _is_pack(name) and hashlib.sha256(content).hexdigest() not in name:
+        return {}
+    try:
+        content = decrypt_if_encrypted(content, name)
+    except CorruptArtifact:
+        return {}
     try:
         if _is_pack(name):
-            whole = hashlib.sha256(content).hexdigest() in name
-            results = json.loads(zstandard.ZstdDecompressor().decompress(content)) if whole else {}
+            results = json.loads(zstandard.ZstdDecompressor().decompress(content))
         else:
             digest, results = json.loads(content)
             results = results if digest == hashlib.sha256(canonical_json(results)).hexdigest() else {}

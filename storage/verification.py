@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from storage.blobs import Blob
-from storage.errors import ConfigError, NotFound, Untrusted
+from storage.encryption import opened
+from storage.errors import ConfigError, CorruptArtifact, NotFound, Untrusted
 from storage.logs import check_logs
 from storage.manifests import from_bytes, manifest_key
 from storage.marking import in_use, released
@@ -19,6 +20,7 @@ from storage.objects import Listed, ObjectStore
 from storage.problems import Problem
 from storage.records import attempts, read_record
 from storage.registry import Registry
+from storage.sealed_blobs import fits
 from storage.signing import Keyring
 
 _STEP = re.compile(r"steps/([0-9a-f]{64})/(\d+)\.json")
@@ -101,8 +103,12 @@ class _Checks:
 
     def _blobs(self, key: str) -> Iterator[Problem]:
         digest = hashlib.sha256()
-        for chunk in self._store.chunks(key):
-            digest.update(chunk)
+        try:
+            for chunk in opened(self._store.chunks(key), key):
+                digest.update(chunk)
+        except CorruptArtifact as error:
+            yield Problem(key, str(error), "a whole encrypted form")
+            return
         if digest.hexdigest() != bears(key):
             yield Problem(key, f"SHA-256 {digest.hexdigest()}", "the one in its name")
 
@@ -172,7 +178,7 @@ class _Checks:
 
     def _missing(self, blob: Blob, what: str) -> Iterator[Problem]:
         size = self._size(blob.key)
-        if size != blob.size:
+        if size is None or not fits(blob.size, size):
             found = "no such blob" if size is None else f"{size} bytes"
             yield Problem(blob.key, found, f"{blob.size} bytes: {what}")
 

@@ -13,10 +13,12 @@ from contextlib import suppress
 from functools import cached_property
 
 from storage.blobs import Blob, damage_key
+from storage.encryption import opened
 from storage.errors import ConfigError, CorruptArtifact, NotFound
 from storage.manifests import manifest_key, read_manifest
-from storage.measuring import measured, saw_whole, whole_etag
+from storage.measuring import saw_whole, whole_etag
 from storage.objects import Listed, ObjectStore
+from storage.sealed_blobs import UNREADABLE, fits, measured_blob
 
 _PARALLEL = 16
 _LISTING_PAYS = 256  # from so many blobs on, one listing costs less than a request for each
@@ -81,21 +83,28 @@ def damaged_blobs(
 
 def _locally(store: ObjectStore, blob: Blob, anew: bool) -> str:
     path = store.local_path(blob.key)
-    return _difference(blob, measured(path, anew) if path else None)
+    return _difference(blob, measured_blob(path, blob.size, anew) if path else None)
 
 
 def _in_a_cloud(store: ObjectStore, blobs: Sequence[Blob], anew: set[str], sizes: Sizes) -> dict[Blob, str]:
     told = sizes.look(blobs)
     found = {blob: told[blob.key] for blob in blobs}
-    wrong = {blob: _difference(blob, (item.size, blob.digest) if item else None) for blob, item in found.items()}
+    wrong = {blob: _difference(blob, _told(blob, item)) for blob, item in found.items()}
     to_read = {
         blob: item
         for blob, item in found.items()
-        if item and item.size == blob.size and (blob.key in anew or _doubtful(store, blob, item, sizes))
+        if item and fits(blob.size, item.size) and (blob.key in anew or _doubtful(store, blob, item, sizes))
     }
     with ThreadPoolExecutor(_PARALLEL) as pool:
         read = pool.map(lambda blob: _read(store, blob, to_read[blob]), to_read)
         return {**wrong, **dict(zip(to_read, read, strict=True))}
+
+
+def _told(blob: Blob, item: Listed | None) -> tuple[int, str] | None:
+    """The blob's size and digest as far as a listing can tell: it knows no digest, and only the size that an encrypted form should have."""
+    if item is None:
+        return None
+    return (blob.size if fits(blob.size, item.size) else item.size), blob.digest
 
 
 def _doubtful(store: ObjectStore, blob: Blob, item: Listed, sizes: Sizes) -> bool:
@@ -106,12 +115,15 @@ def _read(store: ObjectStore, blob: Blob, item: Listed) -> str:
     """What is wrong with a blob's content. A note that it was damaged is removed where it is whole, and made where it is not."""
     digest, size = hashlib.sha256(), 0
     try:
-        for chunk in store.chunks(blob.key):
+        pieces = store.chunks(blob.key)
+        for chunk in pieces if item.size == blob.size else opened(pieces, blob.key):
             digest.update(chunk)
             size += len(chunk)
+        wrong = _difference(blob, (size, digest.hexdigest()))
     except NotFound:
         return _difference(blob, None)
-    wrong = _difference(blob, (size, digest.hexdigest()))
+    except CorruptArtifact:
+        wrong = _difference(blob, (blob.size, UNREADABLE))
     with suppress(ConfigError):  # who may only read changes no notes
         if wrong:
             store.put(damage_key(blob), wrong.encode())

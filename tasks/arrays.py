@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from storage.downloads import downloads_folder
+from storage.encryption import enabled
 from storage.manifests import Manifest, fetch_files, read_manifest
 from storage.measuring import measured
 from storage.objects import ObjectStore
-from storage.root import scratch_folder
+from storage.root import scratch_folder, temporary_folder
 from tasks import splits as order
 from tasks.splits import SPLITS
 from tasks.stored import link
@@ -31,10 +32,13 @@ def fetch_arrays(store: ObjectStore, features: str, splits: Iterable[str] = SPLI
     """Local files, not to be written to, by name: `{split}/x.npy` and `{split}/y.npy` of each split, rows in the order of the shards.
 
     Of a language model windows, as `tasks.transforms.windows` makes them: `train` in one stream, of the others also `rows` and `sizes`.
-    Put together of verified parts once for each data root; one that was changed since, or made by other code, is put together again.
+    Put together of verified parts once for each data root, for each process where a key encrypts what is stored; one that was changed since, or made by other code, is put together again.
     """
     manifest = read_manifest(store, features)
-    folder = downloads_folder() / "features" / f"{features}-{_way()}"
+    kept = (
+        temporary_folder() if enabled() else downloads_folder()
+    )  # where what is stored is encrypted, this is not kept
+    folder = kept / "features" / f"{features}-{_way()}"
     names = {split: [f"{split}/{array}.npy" for array in _arrays_of(manifest, split)] for split in splits}
     for split, wanted in names.items():
         if not all(_is_whole(folder / name) for name in wanted):

@@ -46,7 +46,11 @@ def with_modules(folder: Path, *arguments: str) -> tuple[Ended, set[str]]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), *((command, "--help") for command in ("run", "serve", "predict", "models", "verify"))]
+    "arguments",
+    [
+        ("--help",),
+        *((command, "--help") for command in ("run", "serve", "predict", "models", "verify", "keys", "audit")),
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path):
     done, heavy = with_modules(tmp_path, *arguments)
@@ -65,7 +69,7 @@ def test_presets_and_mistakes_load_nothing_heavy(arguments: tuple[str, ...], tmp
 
 def test_help_names_every_command_and_every_option_of_run(tmp_path: Path):
     whole = millrace_here(tmp_path, "--help").out
-    for command in ("run", "presets", "models", "promote", "rollback", "predict", "serve", "verify"):
+    for command in ("run", "presets", "models", "promote", "rollback", "predict", "serve", "verify", "keys", "audit"):
         assert f"\n    {command} " in whole
     run = millrace_here(tmp_path, "run", "--help").out
     for option in (
