@@ -23,6 +23,7 @@ Observe = Callable[[Sequence[Work], int, float], None]  # a batch's works, its r
 Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
 NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
+NO_ANSWER = "no_answer"  # the item is as wanted, and yet the model has no finite answer for it
 RETRY = {"retry-after": "1"}
 log = logging.getLogger(__name__)
 
@@ -184,7 +185,7 @@ def _blame(predict: Predict, work: Work, error: Exception) -> Refusal:
 def _refusal(row: int | None, error: Exception) -> Refusal:
     if isinstance(error, ItemError):
         at = error.index if row is None else row
-        return Refusal(422, f"item {at}: {error.message}", at)
+        return Refusal(422, f"item {at}: {error.message}", at, kind=NO_ANSWER)
     log.error("a forward failed at item %s: %r", row, error)
     where = "" if row is None else f"item {row}: "
     return Refusal(500, f"{where}the model failed on it; the service's log says more", row)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tasks.service.arms import Arms
+from tasks.service.batcher import NO_ANSWER
 from tasks.service.capture import Capture
 from tasks.service.exchange import Request
 from tasks.service.models import Models, Served
@@ -56,7 +57,7 @@ class Notes:
 
     def refused(self, request: Request, served: Served, refusal: Refusal) -> None:
         """A request was not answered; only what the model did wrong counts against it."""
-        if refusal.status == 500:
+        if refusal.status == 500 or refusal.kind == NO_ANSWER:
             self.tally.count("millrace_answers", served.name, str(served.number), request.role, "failed")
             if request.role in (CHAMPION, CANARY):
                 self.arms.note_answer(served.name, served.number, failed=True)
