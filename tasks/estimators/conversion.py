@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 from onnxruntime import InferenceSession
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
@@ -49,6 +49,8 @@ def convert(
         for way in [apart] if any(are_texts) else [together, *([apart] if has_names else [])]:
             try:
                 graph: Any = to_onnx(estimator, initial_types=way, options=options, target_opset=OPSETS)
+                if any(hasattr(part, "tree_") for part in _parts(estimator)):
+                    _cast_before_trees(graph)
                 InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
                 return graph
             except Exception as error:  # noqa: BLE001  both have errors of many kinds, RuntimeError and NameError among them
@@ -57,20 +59,39 @@ def convert(
 
 
 def _parts(estimator: Any) -> list[Any]:
-    """The estimator, and the steps within it."""
+    """The estimator, and those within it: steps of a pipeline, trees of a forest."""
     inner = [step for _, step in getattr(estimator, "steps", ())]
-    return [estimator, *(part for step in inner for part in _parts(step))]
+    for one in getattr(estimator, "estimators_", ()):
+        inner += list(one) if isinstance(one, np.ndarray) else [one]  # boosting has a row of trees for each stage
+    return [estimator, *(part for one in inner for part in _parts(one))]
 
 
 def _round_thresholds_down(estimator: Any) -> None:
-    # Boosting splits float32 features at float64 midpoints; cast to nearest, a midpoint could rise to the value above it.
+    # Trees split float32 features at float64 midpoints; cast to nearest, a midpoint could rise to the value above it.
     # The greatest float32 that is not above the midpoint sends every float32 feature the same way.
     for predictor in (tree for trees in getattr(estimator, "_predictors", ()) for tree in trees):
-        thresholds = predictor.nodes["num_threshold"]
-        rounded = thresholds.astype(np.float32)
-        above = rounded.astype(np.float64) > thresholds
-        rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
-        predictor.nodes["num_threshold"] = rounded
+        predictor.nodes["num_threshold"] = _rounded_down(predictor.nodes["num_threshold"])
+    if hasattr(estimator, "tree_"):
+        estimator.tree_.threshold[:] = _rounded_down(estimator.tree_.threshold)
+
+
+def _cast_before_trees(model: ModelProto) -> None:
+    """Have scikit-learn's trees get float32, as it gives them, also where what comes before is computed in float64."""
+    nodes = list(model.graph.node)
+    for node in [node for node in nodes if node.op_type.startswith("TreeEnsemble")]:
+        cast = helper.make_node(
+            "Cast", [node.input[0]], [f"{node.input[0]}_as_float32_{len(nodes)}"], to=TensorProto.FLOAT
+        )
+        node.input[0] = cast.output[0]
+        nodes.insert(nodes.index(node), cast)
+    _replace(model.graph.node, nodes)
+
+
+def _rounded_down(thresholds: np.ndarray) -> np.ndarray:
+    rounded = thresholds.astype(np.float32)
+    above = rounded.astype(np.float64) > thresholds
+    rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
+    return rounded
 
 
 def _keep_one_output(model: ModelProto, name: str) -> None:

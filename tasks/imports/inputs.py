@@ -170,13 +170,13 @@ def _category(name: str, values: Sequence[str]) -> dict[str, Any]:
 
 
 def _shape(sizes: Sequence[int | None], first: Any, end: End) -> tuple[int, int, int]:
-    found: tuple[int, ...] = np.shape(first) if isinstance(first, list) else ()
-    given = (*found, 1) if len(found) == 2 else found
+    given = [int(size) for size in np.shape(np.asarray(first))] if isinstance(first, list) else []
+    given += [1] if len(given) == 2 else []
     if None in sizes and len(given) != 3:
         raise ConfigError(
             f"input {end}: its size is free; give a sample of nested lists of numbers, of the size that is wanted"
         )
-    height, width, channels = (int(size or np.ravel(given)[place]) for place, size in enumerate(sizes))
+    height, width, channels = (size or given[place] for place, size in enumerate(sizes))
     return height, width, channels
 
 
