@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from storage.errors import SchemaError
@@ -19,22 +20,26 @@ def predict_on_cluster(
     batch: BatchSection, identity: dict[str, Any], artifact: ArtifactRef, cluster: ClusterSection, storage: str
 ) -> PredictionsRef:
     """Predict every row of the sources. `identity`: their content digests. SchemaError where a file is another now."""
-    from infra.agreement import Work
-    from infra.clusters import open_cluster
-
     report = reporter("predict")
-    work = Work(code="tasks.batch.parts:predict_part", store=storage)
     digest = predict_files(
         batch,
         _unchanged(batch, identity),
         artifact.digest,
         open_store(storage),
-        lambda: open_cluster(cluster, report, work),
+        partial(_open, cluster, report, storage),
         with_rate(report),
         alone=cluster.address == "local",
     )
     _unchanged(batch, identity)
     return PredictionsRef(storage, digest)
+
+
+def _open(cluster: ClusterSection, report: Callable[[Event], None], storage: str) -> Any:
+    """A client of the cluster; Dask is loaded only here."""
+    from infra.agreement import Work
+    from infra.clusters import open_cluster
+
+    return open_cluster(cluster, report, Work(code="tasks.batch.parts:predict_part", store=storage))
 
 
 def with_rate(report: Callable[[Event], None]) -> Callable[[Event], None]:

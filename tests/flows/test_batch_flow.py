@@ -15,9 +15,11 @@ from handmade import iris_store
 
 from infra.clusters import open_cluster
 from storage.objects import open_store
+from storage.registry import open_registry
 from tasks.batch import spreading
 from tasks.batch.planning import located_sources
 from tasks.batch.predict import predict_files
+from tasks.inference.releases import find_version
 from tasks.sections import BatchSection, ClusterSection
 
 FLOW = """
@@ -27,6 +29,14 @@ from prefect.states import State
 state = batch_predict(**json.loads(sys.argv[1]), return_state=True)
 told = {"name": state.name, "message": state.message, "summary": state.result(raise_on_failure=False)}
 sys.stdout.write(json.dumps(told, default=str))
+"""
+
+BY_HAND = """
+import json, sys
+from flows.batch_by_hand import main
+code = main(json.loads(sys.argv[1]))
+sys.stderr.write("\\nMODULES " + json.dumps(sorted(sys.modules)))
+sys.exit(code)
 """
 
 
@@ -65,6 +75,22 @@ def test_a_flow_writes_what_the_command_writes_and_finds_what_was_found(place: P
     assert files(place, "flow") == files(place, "out")
 
 
+def test_by_hand_a_few_rows_are_predicted_without_prefect_dask_or_torch(place: Path):
+    order = {"name": "iris", "wanted": "champion", "batch": {"sources": ["rows"], "output": "out"}, "cluster": {}}
+    more = {"storage": str(place / "store"), "settings": {}, "json": True, "debug": False}
+    ended = subprocess.run(
+        [sys.executable, "-c", BY_HAND, json.dumps({**order, **more})],
+        cwd=place,
+        env=environment(place / "root"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout)["rows_out"] == 199
+    loaded = set(json.loads(ended.stderr.rpartition("MODULES ")[2]))
+    assert not loaded & {"prefect", "dask", "distributed", "torch", "sklearn"}
+
+
 def test_a_mistake_ends_the_flow_as_failed_with_one_message(place: Path, prefect_api: str):
     told = by_flow(place, prefect_api, keep=["ids"])
     assert told["name"] == "Failed"
@@ -79,13 +105,11 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return place
 
 
-def predictions(place: Path, client: Any, alone: bool, store: str = "store") -> tuple[str, list[dict[str, Any]]]:
+def predictions(client: Any, alone: bool) -> tuple[str, list[dict[str, Any]]]:
     """The digest of all predictions, and what was reported."""
-    batch, events = BatchSection(sources=("rows",), output="out", part_rows=20), list[dict[str, Any]]()
-    opened = open_store(store)
-    artifact = open_store("store").list("manifests/")
-    digest = next(key.rpartition("/")[2][:64] for key, _ in artifact if b'"kind":"artifact"' in opened.get(key))
-    return predict_files(batch, located_sources(batch), digest, opened, client, events.append, alone), events
+    batch, events, store = BatchSection(sources=("rows",), output="out", part_rows=20), [], open_store("store")
+    artifact = find_version(open_registry(store.url), "iris", "champion").artifact
+    return predict_files(batch, located_sources(batch), artifact, store, client, events.append, alone), events
 
 
 def no_cluster() -> AbstractContextManager[Client]:
@@ -93,7 +117,7 @@ def no_cluster() -> AbstractContextManager[Client]:
 
 
 def test_little_is_done_here_and_much_on_a_cluster_with_the_same_result(here: Path, monkeypatch: pytest.MonkeyPatch):
-    alone, _ = predictions(here, no_cluster, alone=True)
+    alone, _ = predictions(no_cluster, alone=True)
     for wanted in (True, False):
         (here / "store" / "shards").rename(here / f"shards-{wanted}")
         monkeypatch.setattr(spreading, "WORTH_SECONDS", 0.0)
@@ -103,7 +127,7 @@ def test_little_is_done_here_and_much_on_a_cluster_with_the_same_result(here: Pa
             opened.append("once")
             return open_cluster(ClusterSection(workers=2, memory_gib=1.0))
 
-        spread, events = predictions(here, cluster, alone=wanted)
+        spread, events = predictions(cluster, alone=wanted)
         assert (spread, opened) == (alone, ["once"])
         assert events[-1]["done"] == events[-1]["total"] == 10
         assert events[-1]["rows"] == 200

@@ -1,5 +1,6 @@
 """A batch prediction that is killed or stopped in the middle goes on where it was, and its answers are those of one that nobody disturbed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -64,3 +65,15 @@ def test_another_machine_goes_on_by_the_store_alone(place: Path):
     before = committed(place)
     (place / "root").rename(place / "gone")  # what is remembered beside the store
     assert predicted(place, *OPTIONS)["parts_computed"] == PARTS - before
+
+
+def test_two_runs_of_one_order_at_once_do_each_part_once(place: Path):
+    started = [
+        subprocess.Popen(
+            command(place, *OPTIONS, output=output), cwd=place, env=environment(place / "root"), stdout=subprocess.PIPE
+        )
+        for output in ("one", "other")
+    ]
+    told = [json.loads(process.communicate(timeout=120)[0]) for process in started]
+    assert sorted(summary["parts_computed"] for summary in told) == [0, PARTS]
+    assert files(place, "one") == files(place, "other")
