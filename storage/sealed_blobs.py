@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from storage.encryption import (
     MAGIC,
@@ -41,8 +42,7 @@ def to_store(data: bytes | Path) -> Iterator[bytes | Path]:
         yield encrypt(data)
     else:
         with scratch_folder("encrypt") as folder, (folder / "blob").open("wb") as file:
-            for piece in encrypted(pieces_of(data)):
-                file.write(piece)
+            file.writelines(encrypted(pieces_of(data)))
             file.flush()
             yield folder / "blob"
 
@@ -76,11 +76,9 @@ def decrypted_copy(path: Path, key: str) -> Path:
     target = temporary_folder() / "decrypted" / key
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        with scratch_folder("decrypt") as folder, (folder / "blob").open("wb") as file:
-            for piece in decrypted_file(path):
-                file.write(piece)
-            file.flush()
-            os.replace(file.name, target)
+        with NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.writelines(decrypted_file(path))
+        os.replace(file.name, target)
     return target
 
 
