@@ -183,13 +183,17 @@ def _add_serving(commands) -> None:
     complete.add_argument("--temperature", type=float, default=0.0, metavar="T", help="0: the most probable text")
     complete.add_argument("--seed", type=int, default=0, help="another number gives another text, above temperature 0")
     complete.add_argument("--alias", default="champion")
-    serve = _command(commands, "serve", "serve a released model over HTTP, following its alias")
-    serve.add_argument("name", metavar="NAME")
+    serve = _command(commands, "serve", "serve released models over HTTP, following their aliases")
+    serve.add_argument("name", metavar="NAME[@ALIAS]", nargs="+", help="a model, or several; @ALIAS: not --alias")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
     serve.add_argument("--alias", default="champion")
-    serve.add_argument("--keys", metavar="FILE", help="file of hashed API keys; make one with millrace keys create")
+    serve.add_argument("--keys", metavar="FILE", help="file of hashed API keys; make one with millrace keys")
+    serve.add_argument("--tokens", metavar="FILE", help="settings of JSON web tokens that are taken like keys")
     serve.add_argument("--no-auth", action="store_true", help="ask for no key; only on the loopback address")
+    serve.add_argument("--settings", metavar="FILE", help="YAML: limits, tls, capture, workers")
+    serve.add_argument("--workers", metavar="N", help="processes that answer (default: one a core)")
+    serve.add_argument("--capture", metavar="SHARE", help="share of the requests that is kept, 0 to 1")
 
 
 def _add_access(commands) -> None:

@@ -107,12 +107,15 @@ def complete(arguments: argparse.Namespace) -> int:
 def serve(arguments: argparse.Namespace) -> int:
     """Become the prediction service."""
     from tasks.service import __main__ as service
+    from tasks.service import options
 
-    argv = ["--model", arguments.name, "--alias", arguments.alias]
-    argv += ["--host", arguments.host, "--port", str(arguments.port)]
-    argv += ["--keys", arguments.keys] if arguments.keys else []
+    argv = [part for name in arguments.name for part in ("--model", name)]
+    argv += ["--alias", arguments.alias, "--host", arguments.host, "--port", str(arguments.port)]
+    for option in ("keys", "tokens", "settings", "workers", "capture"):
+        if value := getattr(arguments, option):
+            argv += [f"--{option}", value]
     argv += ["--no-auth"] if arguments.no_auth else []
-    service.check(service.parser().parse_args(argv))  # misuse is said before a missing store
+    options.check(options.parser().parse_args(argv))  # misuse is said before a missing store
     return service.main([*argv, "--storage", existing_store(arguments.storage)])
 
 

@@ -5,6 +5,8 @@ Rows are checked one at a time (`parse`), or many at once (`sift`): there a colu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -61,11 +63,6 @@ class NumberColumn:
         if self.maximum is not None:
             sure_B &= numbers_B <= self.maximum
         return sure_B | (values.missing & self.nullable), numbers_B
-
-    def fill(self, x_BW: np.ndarray, values: Sequence[Any]) -> None:
-        numbers = np.array(values, dtype=np.float64)  # None becomes NaN
-        numbers = np.where(np.isnan(numbers), self.median, numbers)
-        x_BW[:, 0] = np.clip((numbers - self.mean) / self.std, -LARGEST, LARGEST)
 
     def schema(self) -> dict[str, Any]:
         kind = "integer" if self.integer else "number"
@@ -128,6 +125,45 @@ Column = NumberColumn | CategoryColumn
 
 
 @dataclass(frozen=True)
+class NumberBlock:
+    """W columns of numbers side by side; `median`, `mean` and `std` are (W, 1)."""
+
+    names: tuple[str, ...]
+    median: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[Any]) -> "NumberBlock":
+        """A block of NumberColumns."""
+        fitted = ([[getattr(part, name)] for part in parts] for name in ("median", "mean", "std"))
+        return cls(tuple(part.name for part in parts), *(np.array(values, dtype=np.float64) for values in fitted))
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    def fill(self, x_BW: np.ndarray, columns: Mapping[str, Any]) -> None:
+        numbers_WB = np.array([columns[name] for name in self.names], dtype=np.float64)  # None becomes NaN
+        numbers_WB = np.where(np.isnan(numbers_WB), self.median, numbers_WB)
+        x_BW[:] = np.clip((numbers_WB - self.mean) / self.std, -LARGEST, LARGEST).T
+
+
+@dataclass(frozen=True)
+class CategoryBlock:
+    """One column of categories."""
+
+    part: CategoryColumn
+
+    @property
+    def width(self) -> int:
+        return self.part.width
+
+    def fill(self, x_BW: np.ndarray, columns: Mapping[str, Any]) -> None:
+        self.part.fill(x_BW, columns[self.part.name])
+
+
+@dataclass(frozen=True)
 class TableInput:
     """`parts`: the feature columns in the vector's order."""
 
@@ -168,11 +204,22 @@ class TableInput:
         """(B, F) float32; a row's vector depends on no other row."""
         rows = len(columns[self.parts[0].name])
         x_BF = np.zeros((rows, *self.features_shape), dtype=np.float32)
-        start = 0
-        for part in self.parts:
-            part.fill(x_BF[:, start : start + part.width], columns[part.name])
-            start += part.width
+        for start, block in self._blocks:
+            block.fill(x_BF[:, start : start + block.width], columns)
         return x_BF
+
+    @cached_property
+    def _blocks(self) -> "list[tuple[int, NumberBlock | CategoryBlock]]":
+        """What is filled at once, and where it begins: numbers that stand side by side, and each column of categories."""
+        blocks: list[tuple[int, NumberBlock | CategoryBlock]] = []
+        start = 0
+        for are_numbers, run in groupby(self.parts, key=lambda part: isinstance(part, NumberColumn)):
+            parts = list(run)
+            categories = [CategoryBlock(part) for part in parts if isinstance(part, CategoryColumn)]
+            for block in [NumberBlock.of(parts)] if are_numbers else categories:
+                blocks.append((start, block))
+                start += block.width
+        return blocks
 
     def item(self, row: Sequence[Any]) -> dict[str, Any]:
         """The item a client would send for a stored row."""
