@@ -22,7 +22,7 @@ from storage.runs import new_run_id, put_run
 from tasks.batch.laying import check_apart, lay_out
 from tasks.batch.planning import located_sources
 from tasks.frames.identity import as_identity
-from tasks.inference.releases import find_version, load_version
+from tasks.inference.releases import load_version
 from tasks.progress import Event, listen, reporter, set_run
 from tasks.sections import BatchSection, ClusterSection
 
@@ -127,7 +127,7 @@ def _say_another() -> None:
 def _verified(store: ObjectStore, name: str, wanted: str | int) -> Version:
     """The version, once its signature and digests are found right, and that it is the artifact that it says."""
     registry = open_registry(store.url)
-    version = find_version(registry, name, wanted)
+    version = registry.find(name, wanted)
     _, release = load_version(store, registry, name, version)
     if not read_manifest(store, version.artifact).files.items() <= release.files.items():
         raise CorruptArtifact(

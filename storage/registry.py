@@ -59,6 +59,20 @@ class Registry:
         number = standing.current(alias)
         return standing.versions[number] if number is not None else None
 
+    def find(self, name: str, wanted: str | int) -> Version:
+        """The version that the alias `wanted` points at, or the version of that number; `NotFound` names what there is."""
+        versions = {version.number: version for version in self.versions(name)}
+        if isinstance(wanted, int):
+            if wanted not in versions:
+                found = f"found versions {sorted(versions)}, wanted {wanted}"
+                raise NotFound(f"model {name!r}: {found}; millrace models {name}")
+            return versions[wanted]
+        version = self.alias(name, wanted)
+        if version is None:
+            way = f"millrace promote {name} VERSION gives it to one"
+            raise NotFound(f"model {name!r}: no version holds the alias {wanted!r}; {way}")
+        return version
+
     def aliases(self, name: str) -> dict[str, int]:
         """All aliases of the model with the numbers of their versions."""
         return {alias: history[-1] for alias, history in sorted(self._standing(name).history.items())}

@@ -1,26 +1,11 @@
 """From a name in the registry to a loaded model that somebody trusted has signed."""
 
-from storage.errors import CorruptArtifact, NotFound
+from storage.errors import CorruptArtifact
 from storage.manifests import Manifest, fetch_files, read_manifest
 from storage.objects import ObjectStore, open_store
 from storage.registry import Registry, Version, check_release_signature
 from storage.signing import open_keyring
 from tasks.inference.predictor import Predictor
-
-
-def find_version(registry: Registry, name: str, wanted: str | int) -> Version:
-    """The version that the alias `wanted` points at, or the version of that number; NotFound names what there is."""
-    versions = {version.number: version for version in registry.versions(name)}
-    if isinstance(wanted, str):
-        version = registry.alias(name, wanted)
-        if version is None:
-            raise NotFound(
-                f"model {name!r}: no version holds the alias {wanted!r}; millrace promote {name} VERSION gives it to one"
-            )
-        return version
-    if wanted not in versions:
-        raise NotFound(f"model {name!r}: found versions {sorted(versions)}, wanted {wanted}; millrace models {name}")
-    return versions[wanted]
 
 
 def load_version(store: ObjectStore, registry: Registry, name: str, version: Version) -> tuple[Predictor, Manifest]:
@@ -43,7 +28,7 @@ def open_release(
     store: ObjectStore, registry: Registry, name: str, wanted: str | int
 ) -> tuple[Version, Predictor, Manifest]:
     """Resolve an alias or a version number, verify, load."""
-    version = find_version(registry, name, wanted)
+    version = registry.find(name, wanted)
     return version, *load_version(store, registry, name, version)
 
 

@@ -54,7 +54,7 @@ class App:
         try:
             answer = await self._answer(request)
             status = answer.status
-            await answer.send(send, request.id.encode())
+            await answer.send(send, request)
         except ClientGone:
             status = GONE
         finally:

@@ -11,10 +11,10 @@ from statistics import median
 from typing import Any
 
 from tasks.service.batcher import Cost
+from tasks.service.outcomes import ANSWERS, BATCHES, FAILED, LABELS, NONE, SLOW, WRONG
 from tasks.service.routes import Route
 
 LATEST, FEWEST = 101, 11
-ANSWERS, FAILED, BATCHES, SLOW, LABELS, WRONG = range(6)
 
 
 class Usual:
@@ -98,4 +98,4 @@ class Arms:
         return [[name, number, numbers] for (name, number), numbers in counts.items()]
 
     def _of(self, name: str, number: int) -> list[int]:
-        return self._counts.setdefault((name, number), [0] * 6)
+        return self._counts.setdefault((name, number), list(NONE))

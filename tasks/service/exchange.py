@@ -1,5 +1,6 @@
 """One request and its answer, as thin as ASGI allows: https://asgi.readthedocs.io/en/latest/specs/www.html."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -85,9 +86,9 @@ class Answer:
         for name, value in (headers or {}).items():
             self.headers.append((name.encode("latin-1"), value.encode("latin-1")))
 
-    async def send(self, send: Any, request_id: bytes) -> None:
+    async def send(self, send: Any, request: Request) -> None:
         """The whole answer."""
-        self.headers.append((b"x-request-id", request_id))
+        self.headers.append((b"x-request-id", request.id.encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body})
 
@@ -100,14 +101,21 @@ class EventStream:
     def __init__(self, events: AsyncGenerator[bytes]) -> None:
         self._events = events
 
-    async def send(self, send: Any, request_id: bytes) -> None:
-        """Each event at once; closing the connection stops the generator."""
+    async def send(self, send: Any, request: Request) -> None:
+        """Each event at once; where the client goes away the generator is closed at its next one."""
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, (b"x-request-id", request_id)]})
-        async with aclosing(self._events) as events:
-            async for event in events:
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+        headers.append((b"x-request-id", request.id.encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        gone = asyncio.ensure_future(request.gone())
+        try:
+            async with aclosing(self._events) as events:
+                async for event in events:
+                    if gone.done():
+                        raise ClientGone
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

@@ -8,7 +8,6 @@ from storage.entries import entry_key
 from storage.objects import ObjectStore
 from storage.registry import Registry
 from storage.standing import Traffic
-from tasks.inference.releases import find_version
 from tasks.scoring.policy import Policy
 from tasks.service.routes import Route
 
@@ -29,7 +28,7 @@ class Following:
         """What is wanted, if the log has grown since the last `settle`, else None. NotFound; Untrusted when it was tampered with."""
         if self._settled and (isinstance(self.wanted, int) or not self._grown()):
             return None
-        version = find_version(self.registry, self.name, self.wanted)
+        version = self.registry.find(self.name, self.wanted)
         self._looked = len(self.registry.entries(self.name))
         if isinstance(self.wanted, int):
             return Route(self.name, version.number, alias="")

@@ -12,7 +12,7 @@ from storage.blobs import read_blob
 from storage.objects import ObjectStore
 from storage.registry import Registry, Version
 from tasks.inference.golden import check_golden
-from tasks.inference.releases import find_version, load_version
+from tasks.inference.releases import load_version
 from tasks.inference.runtime import Runtime
 from tasks.service.batcher import Cost
 
@@ -41,7 +41,7 @@ class Loader:
     def load(self, name: str, number: int) -> Loaded:
         """Fetch, verify, warm and try a version; an error of storage's tree when it must not serve."""
         before = _resident_bytes()
-        version = find_version(self.registry, name, number)
+        version = self.registry.find(name, number)
         runtime, manifest = load_version(self.store, self.registry, name, version)
         golden = json.loads(read_blob(self.store, manifest.files["golden.json"]))
         check_golden(runtime, golden, GOLDEN_TOLERANCE)

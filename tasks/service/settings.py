@@ -1,5 +1,6 @@
 """What a service is told in a YAML file beside its options: limits, certificates, capture."""
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,6 @@ import msgspec
 
 from storage.errors import ConfigError
 from tasks.service.limits import Limits
-from tasks.transforms.items import did_you_mean
 
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,8 +66,9 @@ def load_settings(path: Path | None, changes: dict[str, Any]) -> Settings:
 
 def _nearest(message: str) -> str:
     unknown = message.partition("unknown field `")[2].partition("`")[0]
-    structs = (Settings, Limits, CaptureSettings, TlsSettings)
-    return did_you_mean(unknown, [name for struct in structs for name in struct.__struct_fields__]) if unknown else ""
+    names = [name for struct in (Settings, Limits, CaptureSettings, TlsSettings) for name in struct.__struct_fields__]
+    near = difflib.get_close_matches(unknown, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _check(settings: Settings) -> None:

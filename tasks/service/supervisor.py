@@ -22,6 +22,7 @@ from storage.errors import MillraceError, ProcessLost
 from storage.objects import open_store
 from storage.registry import open_registry
 from tasks.service.authority import Authority
+from tasks.service.certificates import Certificate
 from tasks.service.crew import Crew, Worker
 from tasks.service.exposition import exposed
 from tasks.service.following import Following
@@ -128,14 +129,14 @@ class Supervisor:
             "prefix": f"{worker.process.pid:x}",
         }
         await worker.channel.ask("begin", told)
-        routes = self._turner.told()
-        await worker.channel.ask("prepare", routes, 600.0)
-        await worker.channel.ask("turn", routes)
+        routes = None
+        while routes != self._turner.told():  # the others may have turned meanwhile
+            routes = self._turner.told()
+            await worker.channel.ask("prepare", routes, 600.0)
+            await worker.channel.ask("turn", routes)
 
     async def _watch_files(self) -> None:
         """Have keys and certificate read anew when their files change."""
-        from tasks.service.server import Certificate
-
         certificate = Certificate(self._plan.settings.tls) if self._plan.settings.tls else None
         keys, pair = self._authority.stamp(), certificate.stamp() if certificate else ()
         while True:

@@ -4,16 +4,17 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from storage.errors import Conflict
 from storage.registry import Registry
 from tasks.scoring.policy import Policy
-from tasks.scoring.sequential import Block
-from tasks.scoring.trial import Trial, TrialVerdict
-from tasks.service.arms import ANSWERS, BATCHES, FAILED, LABELS, SLOW, WRONG
 from tasks.service.following import Following
+from tasks.service.outcomes import ANSWERS, BATCHES, FAILED, LABELS, NONE, SLOW, WRONG
 from tasks.service.routes import Route
+
+if TYPE_CHECKING:  # numpy is loaded only where there is a canary
+    from tasks.scoring.trial import Trial, TrialVerdict
 
 log = logging.getLogger(__name__)
 Canary = tuple[int, int, int]  # champion, canary, index of the registry's entry: another of these is another trial
@@ -24,7 +25,7 @@ class Running:
     """One trial."""
 
     canary: Canary
-    trial: Trial
+    trial: "Trial"
     began: float
     counts: dict[int, list[int]] = field(default_factory=dict)
     acted: str = ""
@@ -48,10 +49,10 @@ class Trials:
         for name, number, counts in reports:
             running = self._current(name, routes)
             if running and number in running.canary[:2]:
-                held = running.counts.setdefault(number, [0] * 6)
+                held = running.counts.get(number, NONE)
                 running.counts[number] = [a + b for a, b in zip(held, counts, strict=True)]
 
-    def decided(self, routes: Mapping[str, Route]) -> list[tuple[str, TrialVerdict]]:
+    def decided(self, routes: Mapping[str, Route]) -> "list[tuple[str, TrialVerdict]]":
         """The verdicts that are to be acted upon."""
         found = []
         for name in routes:
@@ -68,7 +69,7 @@ class Trials:
                     found.append((name, verdict))
         return found
 
-    def act(self, name: str, verdict: TrialVerdict) -> None:
+    def act(self, name: str, verdict: "TrialVerdict") -> None:
         """One entry in the registry; of several services one wins. Blocks."""
         champion, canary, since = self._running[name].canary
         reason = "; ".join(verdict.reasons)
@@ -87,9 +88,11 @@ class Trials:
         return {name: running.trial.to_json(running.hours) for name, running in self._running.items()}
 
     def _feed(self, running: Running) -> None:
+        from tasks.scoring.sequential import Block
+
         champion, canary, _ = running.canary
         counts, running.counts = running.counts, {}
-        a, b = counts.get(champion, [0] * 6), counts.get(canary, [0] * 6)
+        a, b = counts.get(champion, NONE), counts.get(canary, NONE)
         pairs = ((ANSWERS, FAILED), (BATCHES, SLOW), (LABELS, WRONG))
         running.trial.add(*(Block(a[n], a[bad], b[n], b[bad]) for n, bad in pairs))
 
@@ -101,6 +104,8 @@ class Trials:
         canary = route.champion, route.canary, traffic.canary.since
         running = self._running.get(name)
         if running is None or running.canary != canary:
+            from tasks.scoring.trial import Trial
+
             policy = Policy.from_json(traffic.canary.policy)
             running = self._running[name] = Running(canary, Trial(policy), traffic.canary.time)
         return running

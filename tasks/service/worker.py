@@ -22,6 +22,7 @@ from tasks.service.access_log import AccessLog
 from tasks.service.app import App
 from tasks.service.arms import Arms
 from tasks.service.capture import Capture
+from tasks.service.certificates import Certificate
 from tasks.service.channel import Channel
 from tasks.service.generating import Writers
 from tasks.service.grants import Grants
@@ -31,7 +32,7 @@ from tasks.service.notes import Notes
 from tasks.service.paths import paths
 from tasks.service.protocols.simple import take
 from tasks.service.routes import Route
-from tasks.service.server import Certificate, Server
+from tasks.service.server import Server
 from tasks.service.service import Service
 from tasks.service.settings import Settings
 from tasks.service.tally import Tally

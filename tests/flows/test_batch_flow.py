@@ -19,7 +19,6 @@ from storage.registry import open_registry
 from tasks.batch import spreading
 from tasks.batch.planning import located_sources
 from tasks.batch.predict import predict_files
-from tasks.inference.releases import find_version
 from tasks.sections import BatchSection, ClusterSection
 
 FLOW = """
@@ -108,7 +107,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def predictions(client: Any, alone: bool) -> tuple[str, list[dict[str, Any]]]:
     """The digest of all predictions, and what was reported."""
     batch, events, store = BatchSection(sources=("rows",), output="out", part_rows=20), [], open_store("store")
-    artifact = find_version(open_registry(store.url), "iris", "champion").artifact
+    artifact = open_registry(store.url).find("iris", "champion").artifact
     return predict_files(batch, located_sources(batch), artifact, store, client, events.append, alone), events
 
 

@@ -131,6 +131,32 @@ def test_a_client_that_goes_stops_its_completion_and_others_are_answered_meanwhi
     assert service.metric('millrace_completion_tokens_total{model="writer"}') - before < 16 * 1024
 
 
+def test_a_client_that_goes_stops_its_stream(service: Running) -> None:
+    line = 'millrace_completion_tokens_total{model="writer"}'
+    gone = 'http_server_request_duration_seconds_count{http_request_method="POST",http_response_status_code="499",http_route="/v1/completions"}'
+    before, ended, long = (
+        service.metric(line),
+        service.metric(gone),
+        {"prompt": ["d"] * 16, "max_tokens": 1024, "stream": True},
+    )
+    with service.client.stream("POST", "/v1/completions", json=long) as response:
+        assert next(response.iter_lines()).startswith("data: ")
+    wait_for(lambda: service.metric(gone) == ended + 1, "the stream to be given up")
+    assert service.metric(line) - before < 16 * 1024
+
+
+def test_a_chat_is_gone_on_with_in_the_form_of_openai(service: Running) -> None:
+    messages = [{"role": "user", "content": "def "}]
+    answer = service.client.post(
+        "/v1/chat/completions", json={"messages": messages, "max_tokens": 3, "temperature": 0}
+    ).json()
+    assert answer["object"] == "chat.completion"
+    assert answer["choices"][0]["message"]["role"] == "assistant"
+    assert answer["usage"]["completion_tokens"] <= 3
+    refused = service.client.post("/v1/chat/completions", json={"messages": messages, "tools": [{"type": "function"}]})
+    assert (refused.status_code, "tools" in refused.json()["error"]["message"]) == (422, True)
+
+
 def test_keys_are_asked_for_and_another_model_completes_nothing(tmp_path: Path) -> None:
     store, _ = iris_store(tmp_path)
     key = create_key(tmp_path / "keys.json", ["predict:iris"])
