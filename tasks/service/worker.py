@@ -25,7 +25,8 @@ from tasks.service.capture import Capture
 from tasks.service.channel import Channel
 from tasks.service.generating import Writers
 from tasks.service.grants import Grants
-from tasks.service.loading import PAGE_BYTES, Loader
+from tasks.service.loading import Loader
+from tasks.service.memory import resident_bytes
 from tasks.service.models import Models
 from tasks.service.notes import Notes
 from tasks.service.paths import paths
@@ -155,20 +156,12 @@ class Worker:
             tally.set("millrace_model_memory_bytes", served.name, str(served.number), to=served.memory_bytes)
         tally.set("http_server_active_requests", to=self._app.active)
         tally.set("process_cpu_seconds", to=time.process_time())
-        tally.set("process_resident_memory_bytes", to=_resident_bytes())
+        tally.set("process_resident_memory_bytes", to=resident_bytes())
 
     def _of(self) -> Service:
         if self._service is None:
             raise RuntimeError("the worker was not told what to serve")
         return self._service
-
-
-def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * PAGE_BYTES
-    except OSError:
-        return 0
 
 
 def main(argv: list[str]) -> int:
