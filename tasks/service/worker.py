@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
@@ -36,6 +36,10 @@ from tasks.service.server import Certificate, Server
 from tasks.service.service import Service
 from tasks.service.settings import Settings
 from tasks.service.tally import Tally
+from tasks.service.tracing import open_tracing
+
+if TYPE_CHECKING:
+    from tasks.service.spans import Spans
 
 TELL_SECONDS = 0.25
 log = logging.getLogger(__name__)
@@ -61,6 +65,7 @@ class Worker:
         self._service: Service | None = None
         self._server: Server | None = None
         self._certificate: Certificate | None = None
+        self._spans: Spans | None = None
         self._serving: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -75,6 +80,8 @@ class Worker:
             self._tell()
             await asyncio.sleep(0)
         talking.cancel()
+        if self._spans:
+            await asyncio.to_thread(self._spans.close)
 
     async def _begin(self, told: dict[str, Any]) -> None:
         settings = msgspec.convert(told["settings"], Settings)
@@ -87,7 +94,8 @@ class Worker:
         )
         self._service, self._access = service, AccessLog()
         self._certificate = Certificate(settings.tls) if settings.tls else None
-        self._app = App(paths(service), tally, self._access, told["prefix"])
+        self._spans = open_tracing()
+        self._app = App(paths(service), tally, self._access, told["prefix"], self._spans)
         self._server = Server(self._app, settings.limits, self._certificate)
 
     async def _prepare(self, routes: list[Any]) -> None:
