@@ -7,13 +7,16 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.service.access_log import AccessLog
 from tasks.service.exchange import Answer, EventStream, Request, refusal_answer
 from tasks.service.grants import not_found
 from tasks.service.refusals import ClientGone, Refusal
 from tasks.service.tally import REQUESTS, Tally
+
+if TYPE_CHECKING:
+    from tasks.service.spans import Spans
 
 Handler = Callable[..., Awaitable[Answer | EventStream]]
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -38,18 +41,22 @@ class Path:
 
 
 class App:
-    """ASGI over `paths`."""
+    """ASGI over `paths`. `spans`: where requests are traced."""
 
-    def __init__(self, paths: Sequence[Path], tally: Tally, access: AccessLog, prefix: str) -> None:
+    def __init__(
+        self, paths: Sequence[Path], tally: Tally, access: AccessLog, prefix: str, spans: "Spans | None" = None
+    ) -> None:
         self._fixed = {(path.method, path.pattern): path for path in paths if path.fixed}
         self._others = [path for path in paths if not path.fixed]
-        self._tally, self._access = tally, access
+        self._tally, self._access, self._spans = tally, access, spans
         self._prefix, self._numbers = f"{prefix}{secrets.token_hex(4)}", itertools.count()
         self.active = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive, time.perf_counter())
         request.id = self._id(request)
+        if self._spans is not None:
+            request.timing = []
         status, self.active = GONE, self.active + 1
         try:
             answer = await self._answer(request)
@@ -62,6 +69,8 @@ class App:
             seconds = time.perf_counter() - request.started
             self._tally.observe((REQUESTS, _method(request), request.route, str(status)), seconds)
             self._access.write(request, status, seconds)
+            if self._spans is not None:
+                self._spans.write(request, status, seconds)
 
     async def _answer(self, request: Request) -> Answer | EventStream:
         try:

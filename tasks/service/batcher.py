@@ -75,10 +75,18 @@ class Batcher:
                 raise Refusal(429, f"{found}, the most by this key; try again later", headers=RETRY, kind="overloaded")
             raise Refusal(503, f"{found}; try again later", headers=RETRY)
 
-    def submit(self, columns: Columns, rows: int, key: str = "", seconds: float = 0.0) -> asyncio.Future[list[Any]]:
+    def submit(
+        self,
+        columns: Columns,
+        rows: int,
+        key: str = "",
+        seconds: float = 0.0,
+        timing: list[float] | None = None,
+    ) -> asyncio.Future[list[Any]]:
         """The future predictions of `rows` rows that `parse` has accepted; Refusal 429 or 503 when too much waits.
 
-        `key`: whose turn it takes; `seconds`: how long it may wait, where that is less than the limit.
+        `key`: whose turn it takes; `seconds`: how long it may wait, where that is less than the limit; `timing`: is told when they came,
+        when the forward began, both by the loop's clock, and its seconds.
         """
         self.room(rows, key)
         while self._queue.rows and not self._fits(rows) and (last := self._queue.drop_for(key)):
@@ -87,6 +95,7 @@ class Batcher:
         loop = asyncio.get_running_loop()
         now, most = loop.time(), self._limits.queue_seconds
         work = Work(columns, rows, now, now + (min(seconds, most) if seconds else most), loop.create_future())
+        work.timing = timing
         self._queue.put(work, key)
         if not self._busy:
             self._busy = True
@@ -135,6 +144,8 @@ class Batcher:
         for work, outcome in outcomes:
             if work.answer.done():
                 continue
+            if work.timing is not None:
+                work.timing += work.came, work.begun, seconds
             if isinstance(outcome, Refusal):
                 work.answer.set_exception(outcome)
             else:

@@ -15,7 +15,10 @@ JSON = b"application/json"
 
 
 class Request:
-    """`id` names it in the answer, the access log and the capture; `key` is who asks, `subject` whom it is about."""
+    """`id` names it in the answer, the access log and the capture; `key` is who asks, `subject` whom it is about.
+
+    `timing`, where it is wanted: when its rows came to the model's queue and left it by the event loop's clock, and seconds of the forward.
+    """
 
     __slots__ = (
         "_receive",
@@ -29,6 +32,7 @@ class Request:
         "route",
         "scope",
         "started",
+        "timing",
         "version",
     )
 
@@ -39,6 +43,7 @@ class Request:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.id = self.key = self.model = self.role = self.route = ""
         self.version = 0
+        self.timing: list[float] | None = None
 
     def header(self, name: bytes, default: str = "") -> str:
         """A header's value; of one that is there more than once the last."""

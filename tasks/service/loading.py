@@ -1,7 +1,6 @@
 """From a version's number to a model that may serve: fetched, its signature and digests checked, warmed, its golden requests answered."""
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from tasks.inference.golden import check_golden
 from tasks.inference.releases import load_version
 from tasks.inference.runtime import Runtime
 from tasks.service.batcher import Cost
+from tasks.service.memory import resident_bytes
 
 GOLDEN_TOLERANCE = 0.02  # int8 kernels differ between processors; a damaged model is far off
 TRIES = 5
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,14 @@ class Loader:
 
     def load(self, name: str, number: int) -> Loaded:
         """Fetch, verify, warm and try a version; an error of storage's tree when it must not serve."""
-        before = _resident_bytes()
+        before = resident_bytes()
         version = self.registry.find(name, number)
         runtime, manifest = load_version(self.store, self.registry, name, version)
         golden = json.loads(read_blob(self.store, manifest.files["golden.json"]))
         check_golden(runtime, golden, GOLDEN_TOLERANCE)
         cost = measure(runtime, golden["items"])
         stored = sum(blob.size for file, blob in manifest.files.items() if Path(file).suffix == ".onnx")
-        return Loaded(version, runtime, cost, max(stored, _resident_bytes() - before))
+        return Loaded(version, runtime, cost, max(stored, resident_bytes() - before))
 
 
 def measure(runtime: Runtime, items: Sequence[Any]) -> Cost:
@@ -65,10 +64,3 @@ def _seconds(runtime: Runtime, items: Sequence[Any], rows: int) -> float:
         runtime.predict(columns)
         best = min(best, time.perf_counter() - started)
     return best
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
-    except OSError:  # not Linux: then a model counts by its file
-        return 0

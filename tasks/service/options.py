@@ -9,6 +9,7 @@ from storage.errors import ConfigError
 from storage.root import default_storage
 from tasks.service.limits import Limits
 from tasks.service.settings import Settings, load_settings
+from tasks.service.tracing import check_tracing
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +41,7 @@ def check(arguments: argparse.Namespace) -> Settings:
         raise ConfigError(f"--port: found {arguments.port}, wanted 0 (a free one) to 65535")
     if arguments.version is not None and len(arguments.model) > 1:
         raise ConfigError("--version: found several models, wanted one; name a version's alias as --model NAME@ALIAS")
+    check_tracing()
     settings = load_settings(arguments.settings, _changes(arguments))
     with_keys = arguments.keys is not None or arguments.tokens is not None
     if with_keys and arguments.no_auth:

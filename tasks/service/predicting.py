@@ -32,7 +32,7 @@ async def _compute(request: Request, served: Served, items: list[Any]) -> list[R
         columns = await asyncio.to_thread(parse_items, served, items)
     else:
         columns = parse_items(served, items)
-    answer = served.batcher.submit(columns, len(items), request.key, _deadline(request))
+    answer = served.batcher.submit(columns, len(items), request.key, _deadline(request), request.timing)
     if not served.batcher.takes_long:
         return await answer
     return await unless_gone(answer, request)

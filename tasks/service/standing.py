@@ -1,7 +1,6 @@
 """How the service stands: what its status page shows, from the tallies of the last minutes."""
 
 import asyncio
-import itertools
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -13,112 +12,159 @@ from tasks.service.routes import Route
 from tasks.service.tally import METRICS, REQUESTS, Key, Tally, quantile
 
 STEP_SECONDS = 2.0
-KEPT = 300  # steps: ten minutes
+RECENT = 31  # tallies that are kept whole: a minute
+POINTS = 300  # of the chart: ten minutes
 PREDICTS = ("/predict", ":predict", "/infer", "completions")
+BATCHES, QUEUE = "millrace_batch_duration_seconds", "millrace_queue_duration_seconds"
 
 
 @dataclass
 class History:
-    """Tallies of the last ten minutes, two seconds apart."""
+    """The tallies of the last minute, two seconds apart, and a point of the chart for each step of the last ten."""
 
-    _kept: deque[tuple[float, Tally]] = field(default_factory=lambda: deque(maxlen=KEPT))
     began: float = field(default_factory=time.time)
+    _recent: deque[tuple[float, Tally]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _points: deque[dict[str, float]] = field(default_factory=lambda: deque(maxlen=POINTS))
 
     async def keep(self, crew: Crew) -> None:
         """For ever."""
         while True:
-            self._kept.append((time.time(), crew.total()))
+            self.note(time.time(), crew.total())
             await asyncio.sleep(STEP_SECONDS)
+
+    def note(self, at: float, tally: Tally) -> None:
+        """What had been counted at a time."""
+        if self._recent:
+            before, older = self._recent[-1]
+            self._points.append({"at": at, **_traffic(tally, older, max(at - before, 1e-3))})
+        self._recent.append((at, tally))
 
     def status(
         self, routes: Mapping[str, Route], total: Tally, trials: Mapping[str, Any], workers: int
     ) -> dict[str, Any]:
-        """Plain JSON: models and their versions, traffic, latency, errors, trials."""
-        then, before = self._kept[0] if self._kept else (self.began, Tally())
-        for at, tally in reversed(self._kept):
-            if time.time() - at >= 60:
-                then, before = at, tally
-                break
-        seconds = max(time.time() - then, 1e-3)
+        """Plain JSON. Rates, milliseconds and what is `recent` are of the last `seconds`, about a minute; counts are of all time."""
+        now = time.time()
+        then, before = self._recent[0] if self._recent else (self.began, Tally())
+        spent = _Spent(total, before, max(now - then, 1e-3))
+        lost = dict(total.matching("millrace_workers_lost"))
         return {
-            "time": time.time(),
+            "time": now,
             "began": self.began,
             "workers": workers,
-            "seconds": seconds,
-            "requests": _requests(total, before, seconds),
-            "models": [_model(route, total, before, seconds, trials.get(route.model)) for route in routes.values()],
-            "errors": {labels[0]: value for labels, value in total.matching("millrace_errors")},
-            "series": self._series(),
+            "workers_lost": lost.get((), 0),
             "memory_bytes": dict(total.matching("process_resident_memory_bytes")).get((), 0),
+            "seconds": spent.seconds,
+            "requests": {
+                "total": sum(_latency(total)[:-1]),
+                "failed": _failures(total),
+                **_traffic(total, before, spent.seconds),
+            },
+            "models": [spent.model(route, trials.get(route.model)) for route in routes.values()],
+            "errors": spent.errors(),
+            "series": {name: [point[name] for point in self._points] for name in ("at", *_traffic(total, total, 1))},
         }
 
-    def _series(self) -> list[dict[str, float]]:
-        """A point each step: requests/s, failures/s and milliseconds at p50 and p99."""
-        points = []
-        kept = list(self._kept)
-        for (before, older), (at, newer) in itertools.pairwise(kept):
-            counts = _minus(_latency(newer), _latency(older))
-            failed = _failures(newer) - _failures(older)
-            points.append(
-                {
-                    "at": at,
-                    "per_second": sum(counts[:-1]) / (at - before),
-                    "failed_per_second": failed / (at - before),
-                    "p50_ms": 1e3 * quantile(REQUESTS, counts, 0.5),
-                    "p99_ms": 1e3 * quantile(REQUESTS, counts, 0.99),
-                }
-            )
-        return points
+
+class _Spent:
+    """What was counted in all and between two tallies, grouped once: there may be many models."""
+
+    def __init__(self, total: Tally, before: Tally, seconds: float) -> None:
+        self.seconds, self._total, self._before = seconds, total, before
+        self._counts, self._earlier = _grouped(total), _grouped(before)
+
+    def model(self, route: Route, trial: Any) -> dict[str, Any]:
+        """One model with the versions that its aliases point at."""
+        aliases = {route.alias or "version": route.champion, "canary": route.canary, "shadow": route.shadow}
+        swaps = self._counts.get(("millrace_swaps", route.model), {})
+        return {
+            "model": route.model,
+            "queued_rows": self._counts.get(("millrace_queue_rows", route.model), {}).get((), 0),
+            "queue_ms_p99": self._milliseconds(QUEUE, route.model, route.champion, 0.99),
+            "refused_swaps": swaps.get(("refused",), 0),
+            "captured": _by_outcome(self._counts, "millrace_captured", route.model),
+            "versions": [self._version(route, role, number) for role, number in aliases.items() if number],
+            "trial": trial,
+        }
+
+    def errors(self) -> list[dict[str, Any]]:
+        """By kind, the most frequent first."""
+        before = dict(self._before.matching("millrace_errors"))
+        found = [
+            {"kind": kind[0], "total": count, "recent": max(0.0, count - before.get(kind, 0))}
+            for kind, count in self._total.matching("millrace_errors")
+        ]
+        return sorted(found, key=lambda error: -error["total"])
+
+    def _version(self, route: Route, role: str, number: int) -> dict[str, Any]:
+        name, version = route.model, str(number)
+        answers = _by_outcome(self._counts, "millrace_answers", name, version)
+        earlier = _by_outcome(self._earlier, "millrace_answers", name, version)
+        shares = {"canary": route.share, "shadow": route.shadow_share}
+        return {
+            "version": number,
+            "role": role,
+            "share": shares.get(role, 1.0 - route.share),
+            "answers": answers.get("ok", 0),
+            "failed": answers.get("failed", 0),
+            "per_second": max(0.0, answers.get("ok", 0) - earlier.get("ok", 0)) / self.seconds,
+            "forward_ms_p50": self._milliseconds(BATCHES, name, number, 0.5),
+            "forward_ms_p99": self._milliseconds(BATCHES, name, number, 0.99),
+            "memory_bytes": self._counts.get(("millrace_model_memory_bytes", name), {}).get((version,), 0),
+            "compared": _by_outcome(self._counts, "millrace_shadow", name, version),
+            "feedback": _by_outcome(self._counts, "millrace_feedback", name, version),
+        }
+
+    def _milliseconds(self, metric: str, name: str, number: int, share: float) -> float | None:
+        """A recent quantile, None of nothing."""
+        key = metric, name, str(number)
+        none = _none(key)
+        counts = _minus(self._total.histograms.get(key, none), self._before.histograms.get(key, none))
+        return 1e3 * quantile(metric, counts, share) if any(counts[:-1]) else None
 
 
-def _requests(total: Tally, before: Tally, seconds: float) -> dict[str, Any]:
-    counts = _minus(_latency(total), _latency(before))
+def _grouped(tally: Tally) -> dict[tuple[str, str], dict[Key, float]]:
+    """Numbers by metric and model, then by their other labels."""
+    found: dict[tuple[str, str], dict[Key, float]] = {}
+    for (name, *labels), value in tally.numbers.items():
+        if labels:
+            found.setdefault((name, labels[0]), {})[tuple(labels[1:])] = value
+    return found
+
+
+def _by_outcome(
+    counts: Mapping[tuple[str, str], Mapping[Key, float]], metric: str, model: str, *first: str
+) -> dict[str, float]:
+    """Sums by a counter's last label, of those whose next labels are `first`."""
+    sums: dict[str, float] = {}
+    for labels, value in counts.get((metric, model), {}).items():
+        if labels[: len(first)] == first:
+            sums[labels[-1]] = sums.get(labels[-1], 0) + value
+    return sums
+
+
+def _traffic(tally: Tally, older: Tally, seconds: float) -> dict[str, float]:
+    """Requests and failures a second between two tallies, and milliseconds at p50 and p99."""
+    counts = _minus(_latency(tally), _latency(older))
     return {
-        "total": sum(_latency(total)[:-1]),
-        "per_second": sum(counts[:-1]) / seconds,
-        "failed": _failures(total),
-        "p50_ms": 1e3 * quantile(REQUESTS, counts, 0.5),
-        "p99_ms": 1e3 * quantile(REQUESTS, counts, 0.99),
-    }
-
-
-def _model(route: Route, total: Tally, before: Tally, seconds: float, trial: Any) -> dict[str, Any]:
-    pairs = {route.alias or "version": route.champion, "canary": route.canary, "shadow": route.shadow}
-    versions = [_version(route.model, number, role, total, before, seconds) for role, number in pairs.items() if number]
-    queued = dict(total.matching("millrace_queue_rows")).get((route.model,), 0)
-    return {"model": route.model, "share": route.share, "queued_rows": queued, "versions": versions, "trial": trial}
-
-
-def _version(name: str, number: int, role: str, total: Tally, before: Tally, seconds: float) -> dict[str, Any]:
-    def answers(tally: Tally, outcome: str) -> float:
-        return sum(v for k, v in tally.matching("millrace_answers") if k[:2] == (name, str(number)) and k[3] == outcome)
-
-    key = "millrace_batch_duration_seconds", name, str(number)
-    counts = _minus(total.histograms.get(key, _none(key)), before.histograms.get(key, _none(key)))
-    compared = {k[2]: v for k, v in total.matching("millrace_shadow") if k[:2] == (name, str(number))}
-    return {
-        "version": number,
-        "role": role,
-        "answers": answers(total, "ok"),
-        "failed": answers(total, "failed"),
-        "per_second": (answers(total, "ok") - answers(before, "ok")) / seconds,
-        "forward_ms_p50": 1e3 * quantile(key[0], counts, 0.5),
-        "compared": compared,
+        "per_second": round(sum(counts[:-1]) / seconds, 3),
+        "failed_per_second": round(max(0.0, _failures(tally) - _failures(older)) / seconds, 3),
+        "p50_ms": round(1e3 * quantile(REQUESTS, counts, 0.5), 3),
+        "p99_ms": round(1e3 * quantile(REQUESTS, counts, 0.99), 3),
     }
 
 
 def _latency(tally: Tally) -> list[float]:
     """The histogram of all requests for predictions."""
-    found = _none((REQUESTS,))
-    for key, counts in tally.histograms.items():
-        if key[0] == REQUESTS and key[2].endswith(PREDICTS):
-            found = [a + b for a, b in zip(found, counts, strict=True)]
-    return found
+    predicted = (counts for key, counts in tally.histograms.items() if key[0] == REQUESTS and key[2].endswith(PREDICTS))
+    return [sum(column) for column in zip(_none((REQUESTS,)), *predicted, strict=True)]
 
 
 def _failures(tally: Tally) -> float:
+    """Requests for predictions that the service did not answer by its own fault."""
     return sum(
-        sum(counts[:-1]) for key, counts in tally.histograms.items() if key[0] == REQUESTS and key[3].startswith("5")
+        sum(counts[:-1])
+        for key, counts in tally.histograms.items()
+        if key[0] == REQUESTS and key[2].endswith(PREDICTS) and key[3].startswith("5")
     )
 
 

@@ -26,6 +26,7 @@ from tasks.service.certificates import Certificate
 from tasks.service.crew import Crew, Worker
 from tasks.service.exposition import exposed
 from tasks.service.following import Following
+from tasks.service.memory import resident_bytes
 from tasks.service.settings import Settings
 from tasks.service.standing import History
 from tasks.service.tally import Tally
@@ -207,6 +208,7 @@ class Supervisor:
         total = self._crew.total()
         total.add(self._own)
         total.count("process_cpu_seconds", by=time.process_time())
+        total.count("process_resident_memory_bytes", by=resident_bytes())
         return total
 
     def _say_ready(self) -> None:

@@ -12,6 +12,12 @@ from typing import Any
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 SHORT_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, *SECONDS[:12])
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
+ANSWER_SECONDS = (
+    0.0005,
+    0.001,
+    0.0025,
+    *SECONDS,
+)  # with finer ones for small models: they answer within the first of OpenTelemetry's
 REQUESTS = "http_server_request_duration_seconds"
 
 
@@ -30,7 +36,7 @@ METRICS = {
     REQUESTS: Metric(
         "From a request's headers to its answer",
         ("http_request_method", "http_route", "http_response_status_code"),
-        SECONDS,
+        ANSWER_SECONDS,
     ),
     "http_server_active_requests": Metric("Requests under way", gauge=True),
     "millrace_answers": Metric(

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
@@ -26,7 +26,8 @@ from tasks.service.certificates import Certificate
 from tasks.service.channel import Channel
 from tasks.service.generating import Writers
 from tasks.service.grants import Grants
-from tasks.service.loading import PAGE_BYTES, Loader
+from tasks.service.loading import Loader
+from tasks.service.memory import resident_bytes
 from tasks.service.models import Models
 from tasks.service.notes import Notes
 from tasks.service.paths import paths
@@ -36,6 +37,10 @@ from tasks.service.server import Server
 from tasks.service.service import Service
 from tasks.service.settings import Settings
 from tasks.service.tally import Tally
+from tasks.service.tracing import open_tracing
+
+if TYPE_CHECKING:
+    from tasks.service.spans import Spans
 
 TELL_SECONDS = 0.25
 log = logging.getLogger(__name__)
@@ -61,6 +66,7 @@ class Worker:
         self._service: Service | None = None
         self._server: Server | None = None
         self._certificate: Certificate | None = None
+        self._spans: Spans | None = None
         self._serving: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
@@ -75,6 +81,8 @@ class Worker:
             self._tell()
             await asyncio.sleep(0)
         talking.cancel()
+        if self._spans:
+            await asyncio.to_thread(self._spans.close)
 
     async def _begin(self, told: dict[str, Any]) -> None:
         settings = msgspec.convert(told["settings"], Settings)
@@ -87,7 +95,8 @@ class Worker:
         )
         self._service, self._access = service, AccessLog()
         self._certificate = Certificate(settings.tls) if settings.tls else None
-        self._app = App(paths(service), tally, self._access, told["prefix"])
+        self._spans = open_tracing()
+        self._app = App(paths(service), tally, self._access, told["prefix"], self._spans)
         self._server = Server(self._app, settings.limits, self._certificate)
 
     async def _prepare(self, routes: list[Any]) -> None:
@@ -156,20 +165,12 @@ class Worker:
             tally.set("millrace_model_memory_bytes", served.name, str(served.number), to=served.memory_bytes)
         tally.set("http_server_active_requests", to=self._app.active)
         tally.set("process_cpu_seconds", to=time.process_time())
-        tally.set("process_resident_memory_bytes", to=_resident_bytes())
+        tally.set("process_resident_memory_bytes", to=resident_bytes())
 
     def _of(self) -> Service:
         if self._service is None:
             raise RuntimeError("the worker was not told what to serve")
         return self._service
-
-
-def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * PAGE_BYTES
-    except OSError:
-        return 0
 
 
 def main(argv: list[str]) -> int:
