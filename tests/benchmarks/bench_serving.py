@@ -1,142 +1,86 @@
-"""`python tests/benchmarks/bench_serving.py`: our service, keys and metrics on, beside plain FastAPI with ONNX Runtime.
+"""`python tests/benchmarks/bench_serving.py`: our service beside Flask's development server, LitServe and BentoML, under 64 clients.
 
-Both serve the same small model to 64 clients of this process, in turns. One JSON line: requests/s, milliseconds at p50 and p99, CPU
-microseconds a request (of the server's process), the ratios ours/peer, and seconds from start to our first answer.
+The same network (`small`: 64→512→512→10, `wide`: 64→2048→2048→2048→10; seeded) in ONNX Runtime on one thread behind each; the same requests of
+one 8×8 image. Ours asks for a key with a scope and a rate, checks each item, counts metrics, logs each request to a file and captures `--capture` of
+them; the peers do none of that, except that Flask logs. Turns alternate. One JSON line: medians of requests/s, ms at p50 and p99, and CPU
+microseconds a request over each server's whole process tree; `ours_over`: ratios; `ideal`: CPU microseconds a row of the bare forward of 64 rows.
+
+The first run installs the peers, each in an environment of its own in `--peers`.
 """
 
-import asyncio
+import argparse
+import contextlib
 import json
-import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
-import psutil
+import numpy as np
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # the tests' own modules, wherever this is started
+HERE = Path(__file__).resolve()
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2])]
 
-from commands import environment, free_port  # noqa: E402
-from handmade import iris_files, iris_store, serving, write_files  # noqa: E402
+from networks import MAXIMUM, MODELS, artifact, bare_cpu_us_per_row, images, released  # noqa: E402
+from peers import default_folder, environment_of, first_answer, peer  # noqa: E402
+from turns import WRK, Side, compared, ours, take_turns  # noqa: E402
 
-from tasks.service.keys import create_key  # noqa: E402
-
-CLIENTS, SECONDS, TURNS = 64, 3.0, 3
-BODY = json.dumps({"input_data": [[5.1, 3.5, 1.4, 0.2]]}).encode()
+PEERS = {"flask": ("flask", 1), "litserve": ("litserve", 1), "litserve_2_workers": ("litserve", 2), "bentoml": ("bentoml", 1)}
 
 
 def main() -> None:
     """Measure, and write the line."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        store, _ = iris_store(folder)
-        key = create_key(folder / "keys.json", ["predict:iris"])
-        started = time.perf_counter()
-        with serving(store, folder, "--keys", str(folder / "keys.json")) as ours, _peer(folder) as (port, peer):
-            ours.client.post("/predict", content=BODY, headers={"x-api-key": key}).raise_for_status()
-            turns: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
-            for _ in range(TURNS):
-                own_port = int(ours.first_line["url"].rpartition(":")[2])
-                turns["ours"].append(_turn(own_port, f"X-API-Key: {key}\r\n", ours.process.pid))
-                turns["peer"].append(_turn(port, "", peer))
-        start_seconds = _start_seconds(store, folder)
-    result: dict[str, Any] = {
-        side: {part: median(t[part] for t in all) for part in all[0]} for side, all in turns.items()
-    }
-    ratios = {part: result["ours"][part] / result["peer"][part] for part in result["ours"]}
-    line = {"benchmark": "serving", "clients": CLIENTS, **result, "ours_over_peer": ratios}
-    sys.stdout.write(
-        json.dumps(
-            {**line, "start_to_first_answer_seconds": start_seconds, "total_seconds": time.perf_counter() - started}
-        )
-        + "\n"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=default_folder(), help="folder of the peers' environments")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--sides", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--capture", type=float, default=0.1, help="share of requests that ours keeps")
+    arguments = parser.parse_args()
+    for side in arguments.sides:
+        environment_of(arguments.peers, PEERS[side][0])
+    began = time.perf_counter()
+    line: dict[str, Any] = {"benchmark": "serving", "clients": arguments.clients, "seconds": arguments.seconds}
+    line |= {"rounds": arguments.rounds, "capture": arguments.capture, "load": "wrk" if WRK else "python"}
+    for model in arguments.models:
+        with tempfile.TemporaryDirectory() as name:
+            line[model] = measure(Path(name), model, arguments)
+    print(json.dumps({**line, "total_seconds": round(time.perf_counter() - began, 1)}))  # noqa: T201
 
 
-@contextmanager
-def _peer(folder: Path) -> Iterator[tuple[int, int]]:
-    """Port and process of the peer."""
-    write_files(iris_files(), folder / "peer")
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "peer_fastapi:app", "--app-dir", str(HERE), "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, "--no-access-log", "--log-level", "warning"],
-        env=environment(folder, PEER_FOLDER=str(folder / "peer")),
-    )
-    try:
-        _wait_until_it_listens(port)
-        yield port, process.pid
-    finally:
-        process.kill()
-        process.wait()
+def measure(folder: Path, model: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The figures of all sides for one network."""
+    rows = images(64, seed=1)
+    store = released(folder, artifact(model), images(9))
+    onnx, bodies = folder / "made/model.onnx", [{"input_data": [row]} for row in rows[:16]]
+    x = np.asarray(rows, np.float32)[:, None] / np.float32(MAXIMUM)
+    ideals: list[float] = []
+    with contextlib.ExitStack() as stack:
+        sides = [stack.enter_context(ours(store, folder, arguments.capture))]
+        for name in arguments.sides:
+            kind, workers = PEERS[name]
+            running = peer(arguments.peers, kind, folder, workers, PEER_MODEL=str(onnx))
+            sides.append(Side(name, *stack.enter_context(running)))
+        check_that_all_answer_alike(sides, bodies)
+        for _ in take_turns(sides, bodies, arguments.clients, arguments.seconds, arguments.rounds):
+            ideals.append(bare_cpu_us_per_row(onnx, x, min(1.0, arguments.seconds)))
+    figures = compared(sides)
+    ideal = median(ideals)
+    over = figures["ours"]["cpu_us_per_request"] / ideal
+    return {**figures, "ideal_cpu_us_per_row": round(ideal, 2), "ours_over_ideal": round(over, 3)}
 
 
-def _turn(port: int, headers: str, process: int) -> dict[str, float]:
-    """What `CLIENTS` clients meet in `SECONDS` seconds."""
-    before = _cpu_seconds(process)
-    seconds = asyncio.run(_clients(port, headers))
-    cpu = _cpu_seconds(process) - before
-    cuts = quantiles(seconds, n=100)
-    return {
-        "requests_per_second": len(seconds) / SECONDS,
-        "latency_ms_p50": cuts[49] * 1e3,
-        "latency_ms_p99": cuts[98] * 1e3,
-        "cpu_us_per_request": cpu / len(seconds) * 1e6,
-    }
-
-
-async def _clients(port: int, headers: str) -> list[float]:
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(BODY)}\r\n\r\n"
-    end = time.perf_counter() + SECONDS
-    clients = await asyncio.gather(*(_client(port, head.encode() + BODY, end) for _ in range(CLIENTS)))
-    return [seconds for client in clients for seconds in client]
-
-
-async def _client(port: int, request: bytes, end: float) -> list[float]:
-    """Seconds of each request of one connection; an answer that is not 200 ends the benchmark."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    seconds = []
-    while (started := time.perf_counter()) < end:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"found {head!r}, wanted 200")
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
-        seconds.append(time.perf_counter() - started)
-    writer.close()
-    return seconds
-
-
-def _start_seconds(store: Any, folder: Path) -> float:
-    """From the start of our process to its first answer, the median of five starts."""
-    found = []
-    for _ in range(5):
-        started = time.perf_counter()
-        with serving(store, folder) as ours:
-            ours.client.post("/predict", content=BODY).raise_for_status()
-            found.append(time.perf_counter() - started)
-    return median(found)
-
-
-def _cpu_seconds(process: int) -> float:
-    times = psutil.Process(process).cpu_times()
-    return times.user + times.system
-
-
-def _wait_until_it_listens(port: int) -> None:
-    for _ in range(600):
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise RuntimeError("the peer did not start")
+def check_that_all_answer_alike(sides: list[Side], bodies: list[Any]) -> None:
+    """RuntimeError where a side predicts otherwise than the first does."""
+    for body in bodies:
+        wanted, *found = [first_answer(side.url, body, side.headers, side.process) for side in sides]
+        for side, answer in zip(sides[1:], found, strict=True):
+            if answer != wanted:
+                raise RuntimeError(f"{side.name}: found the predictions {answer}, wanted {wanted}")
 
 
 if __name__ == "__main__":
