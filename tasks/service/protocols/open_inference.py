@@ -60,12 +60,10 @@ async def infer(service: Service, request: Request, model: str, version: str = "
     """POST /v2/models/{model}[/versions/{version}]/infer"""
     route = await admitted(service, request, model)
     body = await read_body(request, service.limits)
-    length = _header_length(request, body)
-    order = decode(_order, body[:length], WANTED)
-    tensors = _tensors(order, memoryview(body)[length:])
+    order, tensors = read_order(body, request.headers.get(HEADER_LENGTH))
+    check_count("inputs", tensors[0].shape[0], service.limits)
     served = await service.models.pick(request, route, chosen(route, version, ""))
     items = to_items(served, tensors)
-    check_count("inputs", len(items), service.limits)
     wanted = _wanted(order, served)
     rows = await predict_items(service.notes, request, route, served, items)
     head = {"model_name": served.name, "model_version": str(served.number), "id": order.id or request.id}
@@ -134,27 +132,50 @@ async def server(service: Service, request: Request) -> Answer:
     )
 
 
+def read_order(body: bytes, header_length: bytes | None) -> tuple[Order, list[Tensor]]:
+    """The JSON that the first `header_length` bytes are (all where there is no such header), and the tensors; Refusal 400 or 422."""
+    length = _header_length(header_length, body)
+    order = decode(_order, body[:length], WANTED)
+    return order, _tensors(order, memoryview(body)[length:])
+
+
 def to_items(served: Served, tensors: list[Tensor]) -> list[Any]:
     """The items that the tensors hold; Refusal 422 for other tensors than the model has."""
-    table, names = served.runtime.transforms.input, [tensor.name for tensor in tensors]
+    model, names = served.runtime.transforms.input, [tensor.name for tensor in tensors]
     counts = sorted({tensor.shape[0] for tensor in tensors})
     if len(counts) > 1:
         raise Refusal(422, f"inputs: found {counts} items, wanted the same number in each")
-    if isinstance(table, TableInput) and names != [ALL]:
-        columns = [tensor.rows() for tensor in tensors]
+    table = isinstance(model, TableInput)
+    if table and names != [ALL]:
+        columns = [_fitting(tensor, (), (1,)).rows() for tensor in tensors]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    wanted = ALL if isinstance(table, TableInput) else served.runtime.transforms.input.columns[0]
+    wanted = ALL if table else model.columns[0]
     if names != [wanted]:
         raise Refusal(422, f"inputs: found {', '.join(names)[:80]}, wanted {wanted}")
-    tensor = tensors[0]
-    if isinstance(table, TableInput) and (len(tensor.shape) != 2 or tensor.shape[1] != len(table.parts)):
-        raise Refusal(422, f"input 'x': found the shape {list(tensor.shape)}, wanted [items, {len(table.parts)}]")
-    rows = tensor.values.tolist() if isinstance(table, TableInput) and tensor.datatype != "BYTES" else tensor.rows()
-    return rows
+    if table:
+        return _fitting(tensors[0], (len(model.parts),)).nested().tolist()
+    return _fitting(tensors[0], *_item_shapes(model, tensors[0])).rows()
 
 
-def _header_length(request: Request, body: bytes) -> int:
-    text = request.headers.get(HEADER_LENGTH)
+def _item_shapes(model: Any, tensor: Tensor) -> list[tuple[int, ...]]:
+    """Shapes that one item may have: a text or a file, an image's pixels, a recording's samples."""
+    if tensor.datatype == "BYTES":
+        return [(), (1,)]
+    shape = getattr(model, "shape", None)
+    if shape is None:
+        return [tensor.shape[1:2]]
+    return [tuple(shape), tuple(shape[:-1])] if shape[-1] == 1 else [tuple(shape)]
+
+
+def _fitting(tensor: Tensor, *shapes: tuple[int, ...]) -> Tensor:
+    """The tensor, where its items have one of the shapes: other ones would cost much memory as nested lists before they are refused."""
+    if tensor.shape[1:] not in shapes:
+        wanted = " or ".join(f"[items{''.join(f', {length}' for length in shape)}]" for shape in shapes)
+        raise Refusal(422, f"input {tensor.name[:60]!r}: found the shape {list(tensor.shape)}, wanted {wanted}")
+    return tensor
+
+
+def _header_length(text: bytes | None, body: bytes) -> int:
     if text is None:
         return len(body)
     if not text.isdigit() or len(text) > 12 or int(text) > len(body):

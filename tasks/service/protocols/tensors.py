@@ -31,13 +31,14 @@ class Tensor:
     shape: tuple[int, ...]
     values: Any
 
+    def nested(self) -> np.ndarray:
+        """The values in the tensor's shape."""
+        return np.array(self.values, dtype=object).reshape(self.shape) if self.datatype == "BYTES" else self.values
+
     def rows(self) -> list[Any]:
         """One value for each place of the first dimension: nested lists, or the one value where there is one."""
-        texts = self.datatype == "BYTES"
-        nested = np.array(self.values, dtype=object).reshape(self.shape) if texts else self.values
-        if len(self.shape) == 2 and self.shape[1] == 1:
-            nested = nested[:, 0]
-        return nested.tolist()
+        nested = self.nested()
+        return (nested[:, 0] if self.shape[1:] == (1,) else nested).tolist()
 
 
 def read_tensor(told: Mapping[str, Any], binary: memoryview, at: int) -> tuple[Tensor, int]:
@@ -74,10 +75,10 @@ def to_binary(datatype: str, values: Sequence[Any]) -> bytes:
 
 def _shape(told: Mapping[str, Any]) -> tuple[int, ...]:
     shape = tuple(told["shape"])
-    if not 1 <= len(shape) <= MOST_DIMENSIONS or any(not 0 <= length <= MOST_VALUES for length in shape):
+    if not 1 <= len(shape) <= MOST_DIMENSIONS or any(not 1 <= length <= MOST_VALUES for length in shape):
         raise _wrong(
             told["name"],
-            f"found the shape {list(shape)!r:.60}, wanted 1 to {MOST_DIMENSIONS} lengths, the first for the items",
+            f"found the shape {list(shape)!r:.60}, wanted 1 to {MOST_DIMENSIONS} lengths of at least 1, the first for the items",
         )
     return shape
 
@@ -93,12 +94,20 @@ def _from_json(told: Mapping[str, Any], datatype: str, shape: tuple[int, ...], c
         if not all(isinstance(value, str) for value in flat):
             raise _wrong(told["name"], "found values that are no texts, wanted texts for BYTES")
         return flat
-    if not all(isinstance(value, bool if datatype == "BOOL" else (int, float)) for value in flat):
-        raise _wrong(told["name"], f"found values that are no numbers, wanted {datatype}")
+    if not all(type(value) in _types(datatype) for value in flat):
+        raise _wrong(told["name"], f"found values of another type, wanted {datatype}")
     try:
-        return np.array(flat, dtype=NUMBERS[datatype]).reshape(shape)
-    except (OverflowError, ValueError):
+        with np.errstate(over="raise"):
+            return np.array(flat, dtype=NUMBERS[datatype]).reshape(shape)
+    except (ArithmeticError, ValueError):
         raise _wrong(told["name"], f"found a number that {datatype} cannot hold") from None
+
+
+def _types(datatype: str) -> tuple[type, ...]:
+    """Python's types of JSON values that are such numbers: nothing is rounded without a word."""
+    if datatype == "BOOL":
+        return (bool,)
+    return (int, float) if datatype.startswith("FP") else (int,)
 
 
 def _flattened(name: str, data: Any, depth: int) -> list[Any]:
