@@ -55,7 +55,17 @@ def command_of(python: Path, name: str, port: int, workers: int = 1) -> list[str
         return [str(python), "-m", "flask", "--app", f"peer_{name}", "run", "--port", str(port), "--with-threads"]
     if name == "litserve":
         return [str(python), str(HERE / "peer_litserve.py"), str(port), str(workers)]
-    return [str(python), "-m", "bentoml", "serve", "peer_bentoml:Digits", "--port", str(port), "--working-dir", str(HERE)]
+    return [
+        str(python),
+        "-m",
+        "bentoml",
+        "serve",
+        "peer_bentoml:Digits",
+        "--port",
+        str(port),
+        "--working-dir",
+        str(HERE),
+    ]
 
 
 @contextmanager

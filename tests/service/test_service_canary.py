@@ -108,7 +108,8 @@ def test_a_canary_that_fails_on_a_fifth_is_rolled_back_and_stays_out(place: tupl
         registry.canary("iris", 2, 0.3, QUICK)
         wait_for(lambda: answers(load, 2) > 0, "the canary's first answer")
         wait_for(lambda: traffic(registry) == (1, 0), "its rollback")
-        wait_for(lambda: service.client.get("/status.json").json()["models"][0]["share"] == 0, "the workers to turn")
+        line = 'millrace_model_version{alias="canary",model="iris"}'
+        wait_for(lambda: service.metric(line) == 0, "the workers to turn")
     reason = registry.entries("iris")[-1].fields["reason"]
     assert "errors: canary" in reason
     assert registry.versions("iris")[1].artifact in registry.rolled_back("iris")
