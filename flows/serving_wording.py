@@ -126,7 +126,7 @@ def _began(tenure: Tenure) -> str:
 
 
 def _words(done: Mapping[str, str], entry: Mapping[str, Any]) -> str:
-    by_itself = " by the service" if entry["automatic"] else ""
+    by_itself = " automatically" if entry["automatic"] else ""
     reason = f": {entry['reason']}" if entry["reason"] else ""
     return f"{done[entry['action']]}{by_itself}{reason} [entry {entry['index']}, key {entry['key_id']}]"
 

@@ -47,7 +47,8 @@ def release(
     version = registry.register(name, artifact.digest, released.digest, current_run_id())
     smoke_test(storage, name, version, golden, release.tolerance)
     report({"event": "server answered", "version": version})
-    registry.promote(name, version, release.alias, expected=expected_version, automatic=True)
+    reason = f"released by run {current_run_id()}"
+    registry.promote(name, version, release.alias, reason, expected_version, automatic=True)
     if version != expected_version:
         report({"event": "alias moved", "alias": release.alias, "version": version})
     return released

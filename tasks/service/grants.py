@@ -96,21 +96,20 @@ class Grants:
         """Take requests out of the key's bucket, which all workers share; those that come meanwhile wait for the same answer."""
         while grant.lease < 1:
             if grant.asking is None:
-                grant.asking = asyncio.ensure_future(self.channel.ask("take", [grant.id, grant.rate]))
-                grant.asking.add_done_callback(lambda asked: _leased(grant, asked))
+                grant.asking = asyncio.ensure_future(self._take(grant))
             given, wait = await asyncio.shield(grant.asking)
             if given < 1:
-                raise Refusal(
-                    429,
-                    f"found more than {grant.rate:g} requests a second by this key; wait",
-                    headers={"retry-after": wait},
-                )
+                message = f"found more than {grant.rate:g} requests a second by this key; wait"
+                raise Refusal(429, message, headers={"retry-after": wait})
 
-
-def _leased(grant: Grant, asked: Any) -> None:
-    grant.asking = None
-    if not asked.cancelled() and not asked.exception():
-        grant.lease += asked.result()[0]
+    async def _take(self, grant: Grant) -> list[Any]:
+        """What the supervisor gives; it counts before anybody who waits goes on, else they would ask for ever."""
+        try:
+            given, wait = await self.channel.ask("take", [grant.id, grant.rate])
+            grant.lease += given
+            return [given, wait]
+        finally:
+            grant.asking = None
 
 
 def _token(request: Request) -> bytes:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from commands import environment
+from commands import environment, wait_for
 from handmade import ITEMS, Running, iris_store, serving
+from load import loaded
 
 from storage.errors import ConfigError
 from tasks.service.keys import create_key, read_keys
@@ -82,6 +83,20 @@ def test_guessing_is_slowed_down_and_a_known_key_goes_on(service: Running, keys:
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) > 0
     assert ask(service, authorization=f"Bearer {keys['good']}").status_code == 200
+
+
+def test_a_rate_holds_over_all_workers_and_what_is_within_it_is_answered(tmp_path: Path) -> None:
+    store, _ = iris_store(tmp_path)
+    key = create_key(tmp_path / "keys.json", ["predict:iris"], rate=200)
+    with (
+        serving(store, tmp_path, "--keys", str(tmp_path / "keys.json"), "--workers", "2") as service,
+        loaded(service.first_line["url"] + "/predict", [BODY], 16, {"X-API-Key": key}) as load,
+    ):
+        wait_for(lambda: load.statuses[200] > 600 and load.statuses[429] > 0, "answers beyond the first burst")
+        seconds = load.answers[-1].done - load.answers[0].sent
+        answered = load.statuses[200]
+    assert set(load.statuses) == {200, 429}
+    assert answered <= 200 * (seconds + 2) + 40
 
 
 def test_no_secret_is_kept_or_logged(service: Running, keys: dict[str, str]) -> None:

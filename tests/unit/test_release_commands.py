@@ -180,7 +180,7 @@ def test_history_says_what_served_when_and_why_the_latest_first(house: House):
     assert lines[1].startswith(
         "  2026-09-21 14:14:20 UTC – 2026-09-21 14:15:20 UTC  canary    version 2 (10 %): begun ["
     )
-    assert lines[2].strip().startswith("rolled back by the service: errors: canary 19.4 % [entry 6, key ")
+    assert lines[2].strip().startswith("rolled back automatically: errors: canary 19.4 % [entry 6, key ")
     assert lines[3].startswith("  2026-09-21 14:13:20 UTC – now                      champion  version 1: promoted [")
     told = house.run("history", NAME, "--json").json["history"]
     assert [(one["alias"], one["from"], one["to"]) for one in told] == [
