@@ -11,9 +11,8 @@ from tasks.frames.shelved import Item, Spread
 if TYPE_CHECKING:  # Dask is loaded only where a cluster is opened
     from tasks.frames.gathering import OpenClient
 
-WORTH_SECONDS = (
-    15.0  # of work that is left: a cluster on this machine takes some seconds of all its processors to start
-)
+WORTH_SECONDS = 15.0  # of a processor, that are left: to start a cluster on this machine takes several
+TRIED = 2  # so many are done here in any case: the first one loads what the others find loaded
 
 
 @contextmanager
@@ -40,12 +39,12 @@ def crew(open_client: "OpenClient", alone: bool) -> Iterator[Spread]:
 def _here(function: Callable[[Any], Any], batches: Sequence[Sequence[Item]]) -> Iterator[tuple[int, Any]]:
     """(index, result) of the first ones, to the end if that is near enough by the quickest of them."""
     weights = [sum(item.weight for item in batch) for batch in batches]
-    rate = float("inf")  # seconds for one of weight
+    rate = float("inf")  # processor seconds for one of weight: on a busy machine a cluster is no quicker
     for index, batch in enumerate(batches):
         left = sum(weights[index:])
-        if index and rate * left > WORTH_SECONDS:
+        if index >= TRIED and rate * left > WORTH_SECONDS:
             return
-        started = time.perf_counter()
+        started = time.process_time()
         result = function(batch)
-        rate = min(rate, (time.perf_counter() - started) / max(1, weights[index]))
+        rate = min(rate, (time.process_time() - started) / max(1, weights[index]))
         yield index, result
