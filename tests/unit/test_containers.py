@@ -13,10 +13,13 @@ from commands import ROOT
 
 from flows.local_prefect import SETTINGS
 from storage.fingerprints import reach
+from tasks.service.limits import Limits
+from tasks.service.supervisor import EXIT_SECONDS
+from tasks.service.tally import METRICS
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
 MANIFESTS = sorted(set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"})
-SERVICE = ("tasks.service.__main__", "tasks.service.keys")
+SERVICE = ("tasks.service.__main__", "tasks.service.worker", "tasks.service.keys")
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
@@ -61,16 +64,17 @@ def test_a_server_and_workers_in_containers_cancel_notice_and_free_as_those_of_m
 
 
 def test_the_serving_image_has_every_module_and_library_of_the_service_and_no_more():
-    copied = [
-        line.split()[1] for line in instructions("Dockerfile.serve") if line.startswith(("COPY storage", "COPY tasks"))
-    ]
+    lines = [line for line in instructions("Dockerfile.serve") if line.startswith(("COPY storage", "COPY tasks"))]
+    copied = [source for line in lines for source in line.split()[1:-1]]
+    files = {path.removesuffix(".py").removesuffix("/__init__") for path in copied if path.endswith(".py")}
+    folders = tuple(f"{path}/" for path in copied if not path.endswith(".py"))
     loaded = reach(*SERVICE).modules
-    modules = set(loaded) - {"tasks"}
-    folders = tuple(folder.replace("/", ".") for folder in copied if not folder.endswith(".py"))
-    assert "tasks/__init__.py" in copied
-    assert [name for name in modules if not name.startswith(folders)] == []
+    paths = {name.replace(".", "/") for name in loaded}
+    assert [path for path in paths if not f"{path}/".startswith(folders) and path not in files] == []
+    assert files <= paths
     lines = (CONTAINERS / "requirements-serve.txt").read_text().splitlines()
-    imported = set(reach(*loaded).libraries)  # also of what they only load
+    libraries = reach(*loaded).libraries  # also of what they only load
+    imported = {name for name in libraries if not name.startswith("opentelemetry")}  # that one is for those who trace
     assert {line for line in lines if not line.startswith("#")} == imported | {"httptools"}  # uvicorn's, by its name
 
 
@@ -138,6 +142,31 @@ def test_every_pod_that_stays_has_probes_and_no_manifest_a_secret():
         if document["kind"] in ("Deployment", "StatefulSet"):
             for container in document["spec"]["template"]["spec"]["containers"]:
                 assert {"readinessProbe", "livenessProbe"} <= set(container), document["metadata"]["name"]
+
+
+def test_a_pod_of_the_service_has_time_for_its_last_answers():
+    (pod,) = (pod for name, pod in pods() if name == "service")
+    (container,) = pod["containers"]
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] >= before + Limits().grace_seconds + EXIT_SECONDS
+    assert "--workers" in container["args"]  # a pod's share of its node is none of what the service can see
+
+
+def test_the_service_is_scaled_by_what_it_measures_and_the_adapter_gives():
+    (scaler,) = (document["spec"] for document in documents() if document["kind"] == "HorizontalPodAutoscaler")
+    (name,) = (metric["pods"]["metric"]["name"] for metric in scaler["metrics"] if metric["type"] == "Pods")
+    assert METRICS[name].gauge
+    assert int(scaler["metrics"][0]["pods"]["target"]["averageValue"]) == Limits().batch_rows
+    (rule,) = yaml.safe_load((KUBERNETES / "monitoring" / "prometheus-adapter-values.yaml").read_text())["rules"][
+        "custom"
+    ]
+    assert rule["name"]["matches"] == f"^{name}$"
+    (service,) = (
+        document
+        for document in documents()
+        if document["kind"] == "Deployment" and document["metadata"]["name"] == "service"
+    )
+    assert "replicas" not in service["spec"]  # or each `kubectl apply` would undo what the scaler did
 
 
 def test_kustomize_puts_it_together(tmp_path: Path):
