@@ -2,12 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from storage.clock import store_now
-from storage.leftovers import find_leftovers
 from storage.objects import ObjectStore
-from tasks.captures.places import FOLDER, HOUR, captured, unknown_labels
-
-ABANDONED_SECONDS = 600.0  # a write takes seconds: what is older was left by a killed writer
+from tasks.captures.places import HOUR, captured, unknown_labels
 
 
 def expire(store: ObjectStore, keep_days: float, now: float) -> int:
@@ -20,10 +16,3 @@ def expire(store: ObjectStore, keep_days: float, now: float) -> int:
     for folder in {one.place.folder for one in old}:
         store.remove_empty(folder)
     return len(old)
-
-
-def remove_abandoned(store: ObjectStore) -> None:
-    """Remove what killed writers left: no listing shows it, and it holds rows."""
-    for leftover in find_leftovers(store, store_now(store) - ABANDONED_SECONDS):
-        if leftover.key.startswith(f"{FOLDER}/"):
-            leftover.remove()

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from storage.clock import store_now
 from storage.errors import ConfigError, NotFound
 from storage.leases import hold_lease
+from storage.leftovers import find_leftovers
 from storage.objects import ObjectStore
-from tasks.captures.expiring import remove_abandoned
 from tasks.captures.objects import get_table, get_tables, pc, put_table
-from tasks.captures.places import Captured, captured, unknown_labels
+from tasks.captures.places import FOLDER, Captured, captured, unknown_labels
 
 SUBJECT_CHARACTERS = 200  # as many as the service keeps
+ABANDONED_SECONDS = 600.0  # a write takes seconds: what is older was left by a killed writer
 N, R, P = 2**14, 8, 1  # RFC 7914 §2: whom an entry of the audit log is about can be confirmed, hardly guessed
 Record = Callable[[dict[str, object]], object]
 
@@ -87,6 +89,13 @@ class _Search:
     def erasure(self) -> Erasure:
         """In numbers."""
         return Erasure(self._rows, len(self.objects), self._labels, len(self.label_objects), self._nameless)
+
+
+def remove_abandoned(store: ObjectStore) -> None:
+    """Remove what killed writers left half written: it holds rows, and no listing shows it."""
+    for leftover in find_leftovers(store, store_now(store) - ABANDONED_SECONDS):
+        if leftover.key.startswith(f"{FOLDER}/"):
+            leftover.remove()
 
 
 def _rewrite(store: ObjectStore, one: Captured, goes: Callable[[pa.Table], pa.Array]) -> None:

@@ -19,7 +19,7 @@ import msgspec
 from storage.errors import MillraceError
 from storage.objects import ObjectStore, open_store
 from storage.registry import open_registry
-from tasks.captures.expiring import expire, remove_abandoned
+from tasks.captures.expiring import expire
 from tasks.captures.packed import Shaper
 from tasks.captures.redaction import Redaction
 from tasks.captures.writing import Writer
@@ -74,8 +74,12 @@ class Recorder:
                 async with asyncio.timeout(seconds):
                     await self._due.wait()
             self._due.clear()
-            while self._held:
-                await self._write(writer)
+            try:
+                while self._held:
+                    await self._write(writer)
+            except Exception:
+                log.exception("capture: the recorder failed")
+                os._exit(1)  # the supervisor starts another, and gives up what fails twice
 
     async def _write(self, writer: Writer) -> None:
         """Write the oldest batches, about as many as fit into one file."""
@@ -93,10 +97,9 @@ class Recorder:
 
 
 async def _keep_up(store: ObjectStore, keep_days: float) -> None:
-    """Remove what is too old, and what killed recorders left, now and every hour."""
+    """Remove what is too old, now and every hour."""
     while True:
         try:
-            await asyncio.to_thread(remove_abandoned, store)
             if gone := await asyncio.to_thread(expire, store, keep_days, time.time()):
                 log.info("capture: %d objects older than %g days are deleted", gone, keep_days)
         except MillraceError as error:

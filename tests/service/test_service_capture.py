@@ -160,18 +160,20 @@ def test_a_recorder_that_is_killed_is_started_again_and_nothing_is_lost(tmp_path
     assert [json.loads(row["input"]) for row in rows(store)] == ITEMS[:21]
 
 
-def test_a_service_that_is_killed_leaves_only_whole_files_and_its_recorder_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("everything", [False, True], ids=["the supervisor", "all its processes"])
+def test_a_service_that_is_killed_leaves_only_whole_files_and_no_process(tmp_path: Path, everything: bool) -> None:
     store, _ = iris_store(tmp_path)
     with serving(store, tmp_path, "--settings", settings(tmp_path, seconds=0.01)) as service:
-        (recorder,) = wait_for(lambda: recorders(service), "the recorder")
-        for _ in range(3):
-            ask(service, *ITEMS)
-            wait_for(lambda: rows(store), "a file")
-        service.process.kill()
-        wait_for(lambda: gone(recorder.pid), "the recorder's end")
-    files = [path for path in Path(store.url, "captures").rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} == {".parquet", ".json"}
-    assert len(rows(store)) % len(ITEMS) == 0
+        wait_for(lambda: recorders(service), "the recorder")
+        children = psutil.Process(service.process.pid).children()
+        ask(service, *ITEMS)
+        wait_for(lambda: rows(store), "a file")
+        ask(service, *ITEMS)
+        for process in [service.process, *(children if everything else ())]:
+            process.kill()
+        wait_for(lambda: all(gone(child.pid) for child in children), "their end")
+    assert len(rows(store)) in (len(ITEMS), 2 * len(ITEMS))
+    assert list(Path(tmp_path, "root").rglob("*.parquet*")) == []
 
 
 def test_labels_join_the_rows_of_their_request_also_after_a_restart(tmp_path: Path) -> None:

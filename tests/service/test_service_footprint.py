@@ -27,11 +27,13 @@ ABSENT = [
     "fastapi",
     "matplotlib",
     "PIL",
+    "pyarrow",
 ]
 SCRIPT = """
 import json, sys
 from pathlib import Path
 import tasks.service.__main__, tasks.service.server, tasks.service.smoke, tasks.service.keys
+import tasks.service.supervisor, tasks.service.worker
 from tasks.inference.predictor import Predictor
 folder = Path(sys.argv[1])
 predictor = Predictor.load({str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()})

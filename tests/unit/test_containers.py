@@ -16,7 +16,7 @@ from storage.fingerprints import reach
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
 MANIFESTS = sorted(set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"})
-SERVICE = ("tasks.service.__main__", "tasks.service.keys")
+SERVICE = ("tasks.service.__main__", "tasks.service.worker", "tasks.service.recorder", "tasks.service.keys")
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 
