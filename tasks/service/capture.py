@@ -3,7 +3,6 @@
 Nothing is waited for: what does not fit is dropped, and counted.
 """
 
-import contextlib
 import random
 import time
 from collections import Counter
@@ -55,9 +54,11 @@ class Capture:
 
     def _keep(self, kept: list[bytes], model: str, row: tuple[Any, ...]) -> bool:
         """Pack at once: bytes can be bounded, and are cheap to hold. About half a microsecond for a small row."""
-        kind, packed = "" if kept is self._requests else "labels ", b""
-        with contextlib.suppress(OverflowError, UnicodeEncodeError):  # an integer above 64 bits, for one
+        kind = "" if kept is self._requests else "labels "
+        try:
             packed = _pack(row)
+        except (OverflowError, UnicodeEncodeError):  # an integer above 64 bits, for one
+            packed = b""
         room = len(kept) < self.settings.buffer and self._bytes + len(packed) <= self.settings.buffer_mib * 2**20
         taken = bool(packed) and room
         if taken:

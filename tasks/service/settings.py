@@ -19,7 +19,7 @@ class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     share: float = 0.0
-    buffer: int = 2048
+    buffer: int = 8192
     buffer_mib: float = 64.0
     redact: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
