@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     _add_import(commands)
     _add_serving(commands)
     _add_access(commands)
+    _add_captures(commands)
     _add_storage(commands)
     _add_upkeep(commands)
     return top
@@ -203,6 +204,22 @@ def _add_access(commands) -> None:
     audit.add_argument("--model", metavar="NAME", default="", help="only what concerns this model")
     audit.add_argument("--since", metavar="DATE", default="", help="only from then on: 2026-01-31, or with a time")
     audit.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_captures(commands) -> None:
+    captures = _command(
+        commands, "captures", "list what services captured of a model's requests, or write it to a file"
+    )
+    captures.add_argument("name", metavar="NAME")
+    captures.add_argument("--export", metavar="FILE.parquet", default="", help="write the rows, with their labels")
+    captures.add_argument("--version", type=int, metavar="N", help="of this version only")
+    captures.add_argument("--since", metavar="TIME", default="", help="from then on: 2026-11-21T14:03, or 14:03")
+    captures.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    forget = _command(commands, "forget", "erase everything that was captured of a subject")
+    forget.add_argument("name", metavar="NAME", help="the model")
+    forget.add_argument("subject", metavar="SUBJECT", help="whom requests named as X-Subject")
+    forget.add_argument("--dry-run", action="store_true", help="count what would be erased, and change nothing")
+    forget.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
 def _add_batch(batch) -> None:

@@ -18,6 +18,7 @@ DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 HISTORY = ("runs", "show", "why", "report")
 RELEASE = ("promote", "rollback", "canary", "shadow", "status", "history")
 UPKEEP = ("verify", "gc")
+CAPTURES = ("captures", "forget")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,6 +75,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from flows.cli_audit import audit
 
             return audit(arguments)
+        if arguments.command in CAPTURES:
+            from flows import cli_captures
+
+            return getattr(cli_captures, arguments.command)(arguments)
         answering = ((HISTORY, cli_history), (RELEASE, cli_release), (UPKEEP, cli_upkeep))
         about = next((module for names, module in answering if arguments.command in names), cli_models)
         return getattr(about, arguments.command)(arguments)

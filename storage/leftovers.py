@@ -14,7 +14,7 @@ from storage.errors import StorageUnavailable
 from storage.objects import ObjectStore
 
 _TEMPORARY = re.compile(r".+#\d+")  # as obstore names them in a folder
-_OURS = ("blobs/", "manifests/", "runs/", "steps/", "shards/", "damaged/", "probes/")
+_OURS = ("blobs/", "manifests/", "runs/", "steps/", "shards/", "damaged/", "probes/", "captures/")
 
 
 @dataclass(frozen=True)

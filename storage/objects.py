@@ -27,7 +27,7 @@ from storage.faults import insisted, translated
 from storage.metering import charge
 from storage.probing import probe
 
-_KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_KEY = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[A-Za-z0-9._=-]+(/[A-Za-z0-9._=-]+)*")
 _CHUNK_BYTES = 8 << 20
 _DELETED_AT_ONCE = 1000  # what one request to S3 may name
 
@@ -237,6 +237,6 @@ def _refuse_after_fork(url: str) -> None:
 def _checked(key: str) -> str:
     if not _KEY.fullmatch(key) or len(key) > 512:
         raise ConfigError(
-            f"object key {key!r}: wanted letters, digits, '.', '_' and '-' between slashes, no '..', at most 512 characters"
+            f"object key {key!r}: wanted letters, digits, '.', '_', '=' and '-' between slashes, no '..', at most 512 characters"
         )
     return key

@@ -35,11 +35,13 @@ class Channel:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._writer: asyncio.StreamWriter | None = None
+        self._open = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def talk(self, end: socket.socket) -> None:
         """Answer until the other end is gone; whoever still waits for an answer then gets `ProcessLost`."""
         reader, self._writer = await asyncio.open_connection(sock=end)
+        self._open.set()
         try:
             while True:
                 (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
@@ -58,7 +60,9 @@ class Channel:
         self._send(0, name, value)
 
     async def ask(self, name: str, value: Any = None, seconds: float = 60.0) -> Any:
-        """The other end's answer; `Refused`, `ProcessLost`, or TimeoutError."""
+        """The other end's answer, from when `talk` is under way; `Refused`, `ProcessLost`, or TimeoutError."""
+        if not self._open.is_set():
+            await asyncio.wait_for(self._open.wait(), seconds)
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         try:

@@ -63,7 +63,11 @@ class Request:
     @property
     def subject(self) -> str:
         """Whom the request is about, as the client says in `X-Subject`: the same subject meets the same version."""
-        return self.header(b"x-subject")[:200]
+        value = self.headers.get(b"x-subject", b"")
+        try:
+            return value.decode()[:200]
+        except UnicodeDecodeError:
+            return value.decode("latin-1")[:200]
 
     async def receive(self) -> Mapping[str, Any]:
         """The next ASGI message; ClientGone."""

@@ -185,7 +185,9 @@ def _post(
     content = {"schema": schema} | ({"example": example} if example is not None else {})
     answers = {"200": _answer("Done", answer), **{str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}}
     if "feedback" in summary or "right answers" in summary:
-        answers["202"] = _answer("No worker remembers the request; its labels are not counted", ANY)
+        answers["202"] = _answer(
+            "No worker remembers the request; its labels are kept, and joined with what was captured", ANY
+        )
     return {
         "summary": summary,
         "requestBody": {"required": required, "content": {"application/json": content}},

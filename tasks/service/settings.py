@@ -1,6 +1,8 @@
 """What a service is told in a YAML file beside its options: limits, certificates, capture."""
 
 import difflib
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ from tasks.service.limits import Limits
 
 
 class CaptureSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`share` of the requests is kept; `buffer`: requests a worker holds before more are dropped; `redact`: names of columns whose
-    values are not kept, `patterns`: regular expressions whose matches in texts are not. `seconds`: the longest between two files.
-    `keep_days`: how long files stay, 0 for ever.
+    """`share` of the requests is kept; `buffer`: requests a worker holds before more are dropped; `buffer_mib`: mebibytes that a worker, and
+    then the recorder, holds. `redact`: names of columns whose values are not kept, also `subject` and `key`; `patterns`: regular expressions
+    whose matches in texts are not. `seconds`: the longest between two files. `keep_days`: how long files stay, 0 for ever.
     """
 
     share: float = 0.0
-    buffer: int = 2048
+    buffer: int = 8192
+    buffer_mib: float = 64.0
     redact: tuple[str, ...] = ()
     patterns: tuple[str, ...] = ()
     seconds: float = 10.0
@@ -76,9 +79,25 @@ def _check(settings: Settings) -> None:
     for name in limits.__struct_fields__:
         if getattr(limits, name) < 0 or (name != "memory_mib" and not getattr(limits, name)):
             raise ConfigError(f"limits.{name}: found {getattr(limits, name)}, wanted a number above 0")
-    if not 0 <= settings.capture.share <= 1:
-        raise ConfigError(f"capture.share: found {settings.capture.share}, wanted 0 (off) to 1 (every request)")
+    _check_capture(settings.capture)
     if not 0 <= settings.workers <= 256:
         raise ConfigError(f"workers: found {settings.workers}, wanted 1 to 256, or 0 for one a core")
     if settings.poll_seconds <= 0:
         raise ConfigError(f"poll_seconds: found {settings.poll_seconds:g}, wanted a number above 0")
+
+
+def _check_capture(capture: CaptureSettings) -> None:
+    if not 0 <= capture.share <= 1:
+        raise ConfigError(f"capture.share: found {capture.share}, wanted 0 (off) to 1 (every request)")
+    for name in ("buffer", "buffer_mib", "seconds"):
+        if not 0 < getattr(capture, name) < math.inf:
+            raise ConfigError(f"capture.{name}: found {getattr(capture, name)}, wanted a number above 0")
+    if not 0 <= capture.keep_days < math.inf:
+        raise ConfigError(f"capture.keep_days: found {capture.keep_days}, wanted days, or 0 for ever")
+    for pattern in capture.patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ConfigError(
+                f"capture.patterns: found {pattern!r} ({error}), wanted regular expressions as Python has them"
+            ) from None

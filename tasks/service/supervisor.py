@@ -27,6 +27,7 @@ from tasks.service.crew import Crew, Worker
 from tasks.service.exposition import exposed
 from tasks.service.following import Following
 from tasks.service.memory import resident_bytes
+from tasks.service.recording import Batch, Recording
 from tasks.service.settings import Settings
 from tasks.service.standing import History
 from tasks.service.tally import Tally
@@ -70,6 +71,7 @@ class Supervisor:
         }
         self._own = Tally()
         self._crew = Crew(listener, plan.count, handlers, self._greet)
+        self._recording = Recording(plan.storage, plan.settings.capture, self._own)
         self._crew.start()  # they load their libraries while this process looks into the registry
         self._turner = Turner(self._crew, self._own)
         self._stopped = asyncio.Event()
@@ -86,6 +88,7 @@ class Supervisor:
         finally:
             self._crew.stopping = True
             self._crew.kill()
+            self._recording.kill()
 
     async def _begin(self) -> None:
         plan = self._plan
@@ -111,12 +114,15 @@ class Supervisor:
         pause = self._plan.settings.poll_seconds
         work = [self._turner.follow(following, pause) for following in self._following.values()]
         work += [self._watch_files(), self._try_canaries(), self._history.keep(self._crew)]
+        work += [self._recording.start()] if self._plan.settings.capture.share else []
         tasks = [asyncio.ensure_future(one) for one in work]
         stopped = asyncio.ensure_future(self._stopped.wait())
         await asyncio.wait([stopped, self._crew.failed], return_when=asyncio.FIRST_COMPLETED)
         for task in [*tasks, stopped]:
             task.cancel()
-        await self._crew.stop(self._plan.settings.limits.grace_seconds + EXIT_SECONDS)
+        grace = self._plan.settings.limits.grace_seconds
+        await self._crew.stop(grace + EXIT_SECONDS)
+        await self._recording.stop(grace)
         if self._crew.failed.done():
             self._crew.failed.result()
 
@@ -176,6 +182,8 @@ class Supervisor:
     async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
         worker.tally = Tally.unpacked(told["tally"])
         self._trials.add(told["arms"], self._turner.routes)
+        if told["captured"]:
+            self._recording.offer(Batch(**told["captured"]))
 
     async def _metrics(self, worker: Worker, _: Any) -> bytes:
         """All metrics as they are now."""
@@ -193,7 +201,7 @@ class Supervisor:
                 with contextlib.suppress(ProcessLost):
                     if found := await other.channel.ask("feedback", asked):
                         return found
-        return {"model": None, "version": None, "kept": False}
+        return self._recording.keep(*asked)
 
     async def _collect(self) -> None:
         ready = list(self._crew.ready)
@@ -233,6 +241,7 @@ class Supervisor:
         self._stopped.set()
         if self._signals > 1:
             self._crew.kill()
+            self._recording.kill()
 
 
 def supervise(plan: Plan, listener: socket.socket) -> None:

@@ -59,7 +59,8 @@ METRICS = {
         "Requests mirrored to a shadow, by how its answer compares", ("model", "version", "outcome")
     ),
     "millrace_captured": Metric(
-        "Requests taken for the capture, or dropped because too many were", ("model", "outcome")
+        "Requests (and labels) taken for the capture; of these stored; and dropped, wherever there was no room",
+        ("model", "outcome"),
     ),
     "millrace_feedback": Metric("Labels given for answers", ("model", "version", "outcome")),
     "millrace_workers_lost": Metric("Worker processes that ended by themselves"),

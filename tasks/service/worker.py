@@ -4,6 +4,7 @@ It inherits the listening socket and its end of a socket pair, by the descriptor
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import uvloop
 
+from storage.errors import MillraceError
 from storage.objects import open_store
 from storage.registry import open_registry
 from tasks.service.access_log import AccessLog
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from tasks.service.spans import Spans
 
 TELL_SECONDS = 0.25
+LAST_SECONDS = 5.0  # for the supervisor to hear the last report
 log = logging.getLogger(__name__)
 
 
@@ -78,8 +81,10 @@ class Worker:
         if self._serving:
             await self._serving
         if self._service:
-            self._tell()
-            await asyncio.sleep(0)
+            with contextlib.suppress(MillraceError, TimeoutError):
+                await self._channel.ask(
+                    "report", self._report(), LAST_SECONDS
+                )  # nothing that was counted or captured is lost
         talking.cancel()
         if self._spans:
             await asyncio.to_thread(self._spans.close)

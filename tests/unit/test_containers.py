@@ -19,7 +19,7 @@ from tasks.service.tally import METRICS
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
 MANIFESTS = sorted(set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"})
-SERVICE = ("tasks.service.__main__", "tasks.service.worker", "tasks.service.keys")
+SERVICE = ("tasks.service.__main__", "tasks.service.worker", "tasks.service.recorder", "tasks.service.keys")
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 

@@ -1,5 +1,6 @@
 """`POST /predict`: `{"input_data": [item, …]}` → `{"prediction": […]}`; and `POST /feedback` with the right answers."""
 
+import sys
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ class Feedback(msgspec.Struct, forbid_unknown_fields=True):
     labels: list[str | float | int]
 
 
+LABEL_CHARACTERS = 1000
 _feedback = msgspec.json.Decoder(Feedback)
 WANTED = 'wanted {"request_id": "…", "labels": [the right answer for each item]}'
 
@@ -37,7 +39,7 @@ async def predict(service: Service, request: Request) -> Answer:
 
 
 async def feedback(service: Service, request: Request) -> Answer:
-    """POST /feedback: 200 where the request is remembered, 202 where its labels are only kept for later."""
+    """POST /feedback: 200 where the request is remembered, 202 where its labels are only kept, to be joined with what was captured."""
     grant = await service.grants.admit(request)
     told = decode(_feedback, await read_body(request, service.limits), WANTED)
     if not 0 < len(told.request_id) <= 64 or not 0 < len(told.labels) <= service.limits.items:
@@ -45,11 +47,21 @@ async def feedback(service: Service, request: Request) -> Answer:
         raise Refusal(422, f"body: found {found}; {WANTED}")
     if not any(scope.startswith("feedback:") for scope in grant.scopes):
         raise not_found()
-    asked = [told.request_id, told.labels, sorted(grant.scopes)]
+    asked = [told.request_id, [_checked(label) for label in told.labels], sorted(grant.scopes)]
     answer = take(service, *asked) or await service.channel.ask("feedback", asked)
     if "refused" in answer:
         raise Refusal(answer["refused"], answer["message"])
     return json_answer(answer, 200 if answer["model"] else 202)
+
+
+def _checked(label: str | float | int) -> str | float:
+    if isinstance(label, str):
+        if len(label) > LABEL_CHARACTERS:
+            raise Refusal(422, f"labels: found a text of {len(label)} characters, wanted at most {LABEL_CHARACTERS}")
+        return label
+    if not abs(label) <= sys.float_info.max:
+        raise Refusal(422, f"labels: found {str(label)[:20]}…, wanted numbers that 64 bits can hold")
+    return float(label)
 
 
 def take(service: Service, request_id: str, labels: list[Any], scopes: list[str]) -> dict[str, Any] | None:
