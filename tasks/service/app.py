@@ -80,13 +80,13 @@ class App:
             self._tally.count("millrace_errors", refusal.kind)
             if refusal.kind == "overloaded":
                 await asyncio.sleep(PAUSE_SECONDS)
-            return refusal_answer(refusal)
+            return refusal_answer(refusal, request.path)
         except ClientGone:
             raise
         except Exception:
             log.exception("request %s failed", request.id)
             self._tally.count("millrace_errors", "failed")
-            return refusal_answer(Refusal(500, "the service failed; its log says more"))
+            return refusal_answer(Refusal(500, "the service failed; its log says more"), request.path)
 
     def _find(self, request: Request) -> tuple[Path, dict[str, str]]:
         method = "GET" if request.method == "HEAD" else request.method

@@ -132,9 +132,16 @@ def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None
     return Answer(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), status, headers=headers)
 
 
-def refusal_answer(refusal: Refusal) -> Answer:
-    """`{"error": {"message"}}`, with `item` where one item is at fault."""
-    error: dict[str, Any] = {"message": refusal.message, "type": refusal.kind}
-    if refusal.item is not None:
-        error["item"] = refusal.item
+def refusal_answer(refusal: Refusal, path: str) -> Answer:
+    """`{"error": {"message", "type"}}`, or `{"error": "message"}` where the path's protocol wants a text; `item` where one item is at fault."""
+    more = {} if refusal.item is None else {"item": refusal.item}
+    if tells_errors_as_text(path):
+        return json_answer({"error": refusal.message, **more}, refusal.status, refusal.headers)
+    error = {"message": refusal.message, "type": refusal.kind, **more}
     return json_answer({"error": error}, refusal.status, refusal.headers)
+
+
+def tells_errors_as_text(path: str) -> bool:
+    """TensorFlow Serving's paths and the Open Inference Protocol's; Triton's client fails on anything but a text, OpenAI's wants an object."""
+    place = path.removeprefix("/v1/models/")
+    return path.startswith("/v2") or (place != path and (":" in place or "/" in place))

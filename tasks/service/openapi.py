@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.service.exchange import tells_errors_as_text
+from tasks.service.protocols.tensors import MOST_DIMENSIONS, NUMBERS
+
 ERROR = {
     "type": "object",
     "required": ["error"],
@@ -17,6 +20,11 @@ ERROR = {
             },
         }
     },
+}
+ERROR_TEXT = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "item": {"type": "integer", "minimum": 0}},
 }
 REFUSALS = {
     400: "The body is no JSON, or no whole gzip",
@@ -64,9 +72,11 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
         ),
         "/v1/models/{model}:predict": _tensorflow(described, max_items),
         "/v2/models/{model}/infer": _post(
-            "Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), None
+            "Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), _infer_example(described)
         ),
-        "/v2/repository/index": _post("The models that this key may use, in Triton's form", ANY, None, required=False),
+        "/v2/repository/index": _post(
+            "The models that this key may use, in Triton's form", ANY, None, _array(_index()), required=False
+        ),
     }
     writers = {name: one for name, one in described.items() if one["task"] == "language_model"}
     if writers:
@@ -78,6 +88,9 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
             names = {"type": "string", "enum": list(described) or ["…"]}
             for operation in operations.values():
                 operation["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": names}]
+        error = ERROR_TEXT if tells_errors_as_text(path) else ERROR
+        for operation in operations.values():
+            operation["responses"] |= {str(code): _answer(text, error) for code, text in REFUSALS.items()}
     title = f"Millrace: {', '.join(described)}" if described else "Millrace"
     document: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": title, "version": "1"}, "paths": paths}
     if with_keys:
@@ -140,11 +153,27 @@ def _infer() -> dict[str, Any]:
     tensor = _object(
         {
             "name": {"type": "string"},
-            "shape": {**_array({"type": "integer", "minimum": 0}), "minItems": 1},
-            "datatype": {"type": "string"},
+            "shape": {**_array({"type": "integer", "minimum": 1}), "minItems": 1, "maxItems": MOST_DIMENSIONS},
+            "datatype": {"enum": [*NUMBERS, "BYTES"]},
+            "data": {"type": "array"},
         }
     )
     return _object({"inputs": {**_array(tensor), "minItems": 1}})
+
+
+def _infer_example(described: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
+    """A row of the first model, where it is one of tables."""
+    row = next((one["example"] for one in described.values()), None)
+    if not isinstance(row, dict):
+        return None
+    kinds = {name: "BYTES" if isinstance(value, str) else "FP64" for name, value in row.items()}
+    return {
+        "inputs": [{"name": name, "shape": [1], "datatype": kinds[name], "data": [row[name]]} for name in row],
+    }
+
+
+def _index() -> dict[str, Any]:
+    return _object({name: {"type": "string"} for name in ("name", "version", "state", "reason")})
 
 
 def _complete(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -183,7 +212,7 @@ def _post(
     summary: str, schema: Mapping[str, Any], example: Any, answer: Mapping[str, Any] = ANY, required: bool = True
 ) -> dict[str, Any]:
     content = {"schema": schema} | ({"example": example} if example is not None else {})
-    answers = {"200": _answer("Done", answer), **{str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}}
+    answers = {"200": _answer("Done", answer)}
     if "feedback" in summary or "right answers" in summary:
         answers["202"] = _answer(
             "No worker remembers the request; its labels are kept, and joined with what was captured", ANY
@@ -197,9 +226,7 @@ def _post(
 
 def _get(path: str, summary: str) -> dict[str, Any]:
     content = {TEXT.get(path, "application/json"): {}}
-    answers = {"200": {"description": summary, "content": content}}
-    answers |= {str(code): _answer(text, ERROR) for code, text in REFUSALS.items()}
-    return {"summary": summary, "responses": answers}
+    return {"summary": summary, "responses": {"200": {"description": summary, "content": content}}}
 
 
 def _answer(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:

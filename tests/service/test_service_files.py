@@ -1,79 +1,22 @@
 """Image and sound files sent to the real service: base64 within the JSON, decoded off the event loop, bounded before decoding."""
 
-import base64
-import json
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from handmade import Running, release, serving, write_files
+from handmade import Running, serving
+from handmade_images import SHAPE, colour_store, text
 from media import BLUE, RED, picture
-from onnx import TensorProto, helper, numpy_helper
-
-from storage.objects import open_store
-from storage.registry import open_registry
-from tasks.inference.predictor import Predictor
-
-SHAPE = [8, 8, 3]
-
-
-def colour_model() -> bytes:
-    """Blue or red: the difference of the means of two channels."""
-    weights = np.zeros((3, 64, 2), np.float32)
-    weights[2, :, 0] = weights[0, :, 1] = 1 / 64
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("MatMul", ["flat", "weights"], ["y"])],
-        "model",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2])],
-        [numpy_helper.from_array(weights.reshape(192, 2), "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model)
-    return model.SerializeToString()
-
-
-def files() -> dict[str, bytes]:
-    target = {"name": "label", "classes": ["blue", "red"]}
-    fitted = {
-        "name": "image",
-        "shape": SHAPE,
-        "maximum": 255,
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "resize": "letterbox",
-    }
-    data = {"version": 1, "kind": "image", "task": "classification", "input": fitted, "target": target, "example": None}
-    described = {"family": "cnn", "task": "classification", "classes": target["classes"], "outputs": 2}
-    return {
-        "model.onnx": colour_model(),
-        "model.json": json.dumps(described).encode(),
-        "recipe.json": b'{"name": "whole", "passes": []}',
-        "transforms/transforms.json": json.dumps(data).encode(),
-    }
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("colours")
-    store = open_store(str(folder / "store"))
-    registry = open_registry(store.url)
-    predictor = Predictor.load(write_files(files(), folder / "made"))
-    items: list[Any] = [np.full(SHAPE, 7).tolist(), text(picture((8, 8), RED))]
-    predictions, outputs = predictor.predict(predictor.parse(items))
-    golden = {"items": items, "predictions": predictions, "outputs": outputs.tolist()}
-    release(store, registry, "colours", files(), **{"golden.json": json.dumps(golden).encode()})
-    registry.promote("colours", 1)
+    store, _ = colour_store(folder)
     with serving(store, folder, name="colours") as running:
         yield running
-
-
-def text(content: bytes) -> str:
-    return base64.b64encode(content).decode()
 
 
 def test_files_of_any_size_and_nested_lists_are_answered_together(service: Running):
