@@ -28,7 +28,7 @@ from networks import artifact, images, released  # noqa: E402
 from peers import first_answer, tree  # noqa: E402
 from turns import Side, ours  # noqa: E402
 
-CONNECTIONS = 2000  # the sender's most
+CONNECTIONS = 8000  # the most that the sender opens: enough that the service refuses before the sender waits
 SETTLES = 0.1  # share of the time at the beginning that the slope of the memory leaves out
 
 
