@@ -1,7 +1,7 @@
 """`python tests/benchmarks/bench_overload.py`: four times the load that our service can answer, for five minutes.
 
 The wide network (8.5 million weights), with keys, metrics, access log and capture. First the peak: 64 connections in a closed loop; then an open loop at
-`--times` that rate, by a sender that has a core to itself (the last), while the service has the others. One JSON line: the peak, goodput (answers
+`--times` that rate over `--connections`, by a sender that has a core to itself (the last), while the service has the others. One JSON line: the peak, goodput (answers
 with 200 a second) and its share of the peak, statuses, milliseconds to an answer and to a refusal, and resident memory of the whole process tree
 with its slope; and a plot (`--plot`). What is started on one core alone shares it.
 """
@@ -28,7 +28,6 @@ from networks import artifact, images, released  # noqa: E402
 from peers import first_answer, tree  # noqa: E402
 from turns import Side, ours  # noqa: E402
 
-CONNECTIONS = 8000  # the most that the sender opens: enough that the service refuses before the sender waits
 SETTLES = 0.1  # share of the time at the beginning that the slope of the memory leaves out
 
 
@@ -38,6 +37,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--peak-seconds", type=float, default=15.0)
     parser.add_argument("--times", type=float, default=4.0, help="the load, in peaks")
+    parser.add_argument(
+        "--connections", type=int, default=2000, help="of the open loop: so many requests may wait at a time"
+    )
     parser.add_argument("--model", choices=("small", "wide"), default="wide")
     parser.add_argument("--capture", type=float, default=0.1, help="share of requests that is kept")
     parser.add_argument("--plot", type=Path, default=Path("overload.png"))
@@ -59,11 +61,18 @@ def measure(folder: Path, arguments: argparse.Namespace, cores: list[int]) -> tu
         order = {"bodies": bodies, "headers": dict(side.headers), "cores": cores[-1:]}
         closed = {**order, "rate": 0, "connections": 64}
         list(sent(folder, side, {**closed, "seconds": min(2.0, arguments.peak_seconds)}))  # warms
-        at_peak = [one["per_second"].get("200", 0.0) for one, _ in _seconds(folder, side, closed, arguments.peak_seconds)]
+        at_peak = [
+            one["per_second"].get("200", 0.0) for one, _ in _seconds(folder, side, closed, arguments.peak_seconds)
+        ]
         peak = fmean(at_peak)
-        opened = {**order, "rate": arguments.times * peak, "connections": CONNECTIONS, "seconds": arguments.seconds}
+        opened = {
+            **order,
+            "rate": arguments.times * peak,
+            "connections": arguments.connections,
+            "seconds": arguments.seconds,
+        }
         told = list(sent(folder, side, opened))
-        *series, (end, memory) = told
+        *series, (end, _) = told
         last = first_answer(side.url, bodies[0], side.headers, side.process)
     return {
         "benchmark": "overload",

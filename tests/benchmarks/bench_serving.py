@@ -27,7 +27,12 @@ from networks import MAXIMUM, MODELS, artifact, bare_cpu_us_per_row, images, rel
 from peers import default_folder, environment_of, first_answer, peer  # noqa: E402
 from turns import WRK, Side, compared, ours, take_turns  # noqa: E402
 
-PEERS = {"flask": ("flask", 1), "litserve": ("litserve", 1), "litserve_2_workers": ("litserve", 2), "bentoml": ("bentoml", 1)}
+PEERS = {
+    "flask": ("flask", 1),
+    "litserve": ("litserve", 1),
+    "litserve_2_workers": ("litserve", 2),
+    "bentoml": ("bentoml", 1),
+}
 
 
 def main() -> None:

@@ -80,7 +80,13 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     figures, ideal = compared(sides), median(ideals)
     sizes = {"model_bytes": len(files["model.onnx"]), "float32_bytes": len(weights)}
     over = round(figures["ours"]["cpu_us_per_request"] / ideal, 3)
-    return {**figures, "ideal_cpu_us_per_row": round(ideal, 1), "ours_over_ideal": over, "agreement": agreement, **sizes}
+    return {
+        **figures,
+        "ideal_cpu_us_per_row": round(ideal, 1),
+        "ours_over_ideal": over,
+        "agreement": agreement,
+        **sizes,
+    }
 
 
 def artifact(mode: str) -> tuple[dict[str, bytes], bytes]:

@@ -1,6 +1,7 @@
 """A sender in a process of its own: `open_loop.py ORDER`, a JSON file with what to send where; a line of JSON each second, and one at the end.
 
-Open: requests leave at a fixed rate, whether or not earlier ones were answered, each over a connection that is free, or a new one.
+Open: requests leave at a fixed rate, whether or not earlier ones were answered, each over a connection that is free. All connections are
+there, and have had an answer each, before the first of these requests; one that the server closes is replaced.
 Closed: each connection sends its next request when its last one is answered.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 TICK_SECONDS = 0.002
 REPORT_SECONDS = 1.0
+OPENED_AT_ONCE = 50
 KEPT = 200_000  # latencies of one status
 
 
@@ -27,9 +29,10 @@ class Sender:
     order: dict[str, Any]
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_ms: dict[int, deque[float]] = field(default_factory=dict)
-    idle: list["Connection"] = field(default_factory=list)
+    idle: deque["Connection"] = field(default_factory=deque)
     opened: int = 0
-    opening: int = 0
+    opening: set["asyncio.Future[None]"] = field(default_factory=set)
+    began: float = field(default_factory=time.perf_counter)
     unsent: int = 0
     lags_ms: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     at: int = 0
@@ -51,6 +54,9 @@ class Sender:
         self.latencies_ms.setdefault(status, deque(maxlen=KEPT)).append(seconds * 1e3)
 
     async def run(self) -> None:
+        if self.order["rate"]:
+            await self._open_all()
+        self.began = time.perf_counter()
         reporting = asyncio.ensure_future(self._report())
         await (self._open_loop() if self.order["rate"] else self._closed_loop())
         self.stopped = True
@@ -75,35 +81,44 @@ class Sender:
         await asyncio.sleep(self.order["seconds"])
 
     async def _open_loop(self) -> None:
-        began, sent = time.perf_counter(), 0
-        while (passed := time.perf_counter() - began) < self.order["seconds"]:
+        sent = 0
+        while (passed := time.perf_counter() - self.began) < self.order["seconds"]:
             due = int(passed * self.order["rate"])
             while sent < due:
-                self._send(began + sent / self.order["rate"])
+                self._send(self.began + sent / self.order["rate"])
                 sent += 1
             await asyncio.sleep(TICK_SECONDS)
 
-    def _send(self, due: float) -> None:
-        """Over a free connection. Without one, one more is opened, and this request counts as not sent where there are too many."""
-        if self.idle:
-            self.lags_ms.append((time.perf_counter() - due) * 1e3)
-            self.idle.pop().send(self.next_request())
-            return
-        if self.opened + self.opening < self.order["connections"]:
-            self.opening += 1
-            asyncio.get_running_loop().create_task(self._connect_and_send(due))
-        else:
-            self.unsent += 1
+    async def _open_all(self) -> None:
+        """A few at a time: this is no test of how quickly connections are taken."""
+        while self.opened < self.order["connections"]:
+            for _ in range(min(OPENED_AT_ONCE, self.order["connections"] - self.opened)):
+                await self._connect()
+            fresh = [self.idle.pop() for _ in range(min(OPENED_AT_ONCE, len(self.idle)))]
+            for connection in fresh:
+                connection.send(self.next_request())
+            while any(connection.busy for connection in fresh):
+                await asyncio.sleep(TICK_SECONDS)
+        self.statuses.clear()
+        self.latencies_ms.clear()
 
-    async def _connect_and_send(self, due: float) -> None:
+    def _send(self, due: float) -> None:
+        """Over the connection that has been free for the longest. Where none is, this request counts as not sent."""
+        if not self.idle:
+            self.unsent += 1
+            if self.opened + len(self.opening) < self.order["connections"]:
+                opening = asyncio.ensure_future(self._replace())
+                self.opening.add(opening)
+                opening.add_done_callback(self.opening.discard)
+            return
+        self.lags_ms.append((time.perf_counter() - due) * 1e3)
+        self.idle.popleft().send(self.next_request())
+
+    async def _replace(self) -> None:
         try:
             await self._connect()
         except OSError:
             self.note(0, 0.0)
-        else:
-            self._send(due)
-        finally:
-            self.opening -= 1
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -111,13 +126,13 @@ class Sender:
 
     async def _report(self) -> None:
         last: Counter[int] = Counter()
-        began = at = time.perf_counter()
+        at = time.perf_counter()
         while True:
             await asyncio.sleep(REPORT_SECONDS)
             now = time.perf_counter()
             changed = {status: (count - last[status]) / (now - at) for status, count in self.statuses.items()}
             last, at = self.statuses.copy(), now
-            _say({"at": now - began, "per_second": changed})
+            _say({"at": now - self.began, "per_second": changed})
 
 
 class Connection(asyncio.Protocol):

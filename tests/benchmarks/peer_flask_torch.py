@@ -14,7 +14,9 @@ from tasks.transforms.transforms import Transforms
 torch.set_num_threads(1)
 torch.set_num_interop_threads(1)
 folder = Path(os.environ["PEER_FOLDER"])
-module = load_model(json.loads((folder / "model.json").read_text()), (folder / "weights.safetensors").read_bytes()).eval()
+module = load_model(
+    json.loads((folder / "model.json").read_text()), (folder / "weights.safetensors").read_bytes()
+).eval()
 fitted = {path.name: path.read_bytes() for path in (folder / "transforms").iterdir()}
 transforms = Transforms.load(fitted)
 app = Flask(__name__)
