@@ -70,11 +70,13 @@ def command_of(python: Path, name: str, port: int, workers: int = 1) -> list[str
 
 @contextmanager
 def started(command: Sequence[str], log: Path, variables: Mapping[str, str]) -> Iterator[psutil.Process]:
-    """A server as a process; at the end it and all that it started are killed."""
+    """A server as a process; at the end it and all that it started are killed. A RuntimeError of the block tells how its log ends."""
     with log.open("w") as file:
         process = psutil.Popen(list(command), stdout=file, stderr=file, env=dict(variables), cwd=HERE)
     try:
         yield process
+    except RuntimeError as error:
+        raise RuntimeError(f"{error}; its log ends: {log.read_text()[-2000:]}") from error
     finally:
         for one in tree(process.pid):
             one.kill()
