@@ -5,6 +5,7 @@ alone, so that nobody else's answer suffers. Requests that were cancelled or wai
 """
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +23,7 @@ Predict = Callable[[Columns], list[Any]]
 Observe = Callable[[Sequence[Work], int, float], None]  # a batch's works, its rows, and the seconds of its forward
 Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
+AHEAD_SECONDS = 0.1  # of work at most is handed to the thread ahead: nobody overtakes it any more
 NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
 NO_ANSWER = "no_answer"  # the item is as wanted, and yet the model has no finite answer for it
 RETRY = {"retry-after": "1"}
@@ -47,7 +49,8 @@ class Batcher:
         self._predict, self._cost, self._executor = predict, cost, executor
         self._limits, self._observe = limits, observe
         self._queue = FairQueue()
-        self._busy = self._in_thread = False
+        self._scheduled = False
+        self._batches = self._ahead_rows = 0  # handed to the thread and not finished
         self._row_seconds = cost.of(limits.batch_rows) / limits.batch_rows
 
     @property
@@ -58,12 +61,12 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is computed."""
-        return not self._busy
+        return not self._queue.rows and not self._batches
 
     @property
     def takes_long(self) -> bool:
         """Whether what waits now takes so long that a client may go away meanwhile."""
-        return self._in_thread or self._cost.of(min(self.queued_rows, self._limits.batch_rows)) >= ON_LOOP_SECONDS
+        return self._batches > 0 or self._cost.of(min(self.queued_rows, self._limits.batch_rows)) >= ON_LOOP_SECONDS
 
     def room(self, rows: int, key: str) -> None:
         """Refusal 503 when too much waits already, 429 when it is this key's own."""
@@ -86,56 +89,66 @@ class Batcher:
         """The future predictions of `rows` rows that `parse` has accepted; Refusal 429 or 503 when too much waits.
 
         `key`: whose turn it takes; `seconds`: how long it may wait, where that is less than the limit; `timing`: is told when they came,
-        when the forward began, both by the loop's clock, and its seconds.
+        when the forward began, both by time.monotonic(), and its seconds.
         """
         self.room(rows, key)
         while self._queue.rows and not self._fits(rows) and (last := self._queue.drop_for(key)):
             message = f"queue: found {self._queue.rows} rows waiting, the most by this key; try again later"
             last.answer.set_exception(Refusal(429, message, headers=RETRY, kind="overloaded"))
-        loop = asyncio.get_running_loop()
-        now, most = loop.time(), self._limits.queue_seconds
-        work = Work(columns, rows, now, now + (min(seconds, most) if seconds else most), loop.create_future())
+        now, most = time.monotonic(), self._limits.queue_seconds
+        answer = asyncio.get_running_loop().create_future()
+        work = Work(columns, rows, now, now + (min(seconds, most) if seconds else most), answer)
         work.timing = timing
         self._queue.put(work, key)
-        if not self._busy:
-            self._busy = True
-            loop.call_soon(self._next)  # after the other requests that this turn of the loop has read
-        return work.answer
+        self._wake()
+        return answer
 
     def _fits(self, rows: int) -> bool:
         waiting = self._queue.rows + rows
         return waiting <= self._limits.queue_rows and waiting * self._row_seconds <= self._limits.wait_seconds
 
-    def _next(self) -> None:
-        batch = self._gather()
-        if not batch:
-            self._busy = False
-            return
-        rows = sum(work.rows for work in batch)
-        loop = asyncio.get_running_loop()
-        if self._cost.of(rows) < ON_LOOP_SECONDS:
-            self._settle(batch, *timed(self._predict, batch))
-            loop.call_soon(self._next)
-        else:
-            self._in_thread = True
-            done = loop.run_in_executor(self._executor, timed, self._predict, batch)
-            done.add_done_callback(lambda future: self._finished(batch, future))
+    def _may_begin(self) -> bool:
+        """Whether the model is idle, or will be before the loop comes round again: then a full batch is handed over ahead."""
+        if not self._batches:
+            return self._queue.rows > 0
+        full = self._queue.rows >= self._limits.batch_rows
+        return full and self._ahead_rows * self._row_seconds < AHEAD_SECONDS
 
-    def _finished(self, batch: list[Work], future: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
-        self._in_thread = False
+    def _wake(self) -> None:
+        if not self._scheduled and self._may_begin():
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._next)  # after the other requests that this turn has read
+
+    def _next(self) -> None:
+        self._scheduled = False
+        while self._may_begin() and (batch := self._gather()):
+            rows = sum(work.rows for work in batch)
+            if not self._batches and self._cost.of(rows) < ON_LOOP_SECONDS:
+                self._settle(batch, *timed(self._predict, batch))
+                break
+            self._batches, self._ahead_rows = self._batches + 1, self._ahead_rows + rows
+            done = asyncio.get_running_loop().run_in_executor(self._executor, timed, self._predict, batch)
+            done.add_done_callback(functools.partial(self._finished, batch, rows))
+        self._wake()
+
+    def _finished(self, batch: list[Work], rows: int, future: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
+        self._batches, self._ahead_rows = self._batches - 1, self._ahead_rows - rows
         self._settle(batch, *future.result())
+        if self._batches or self._scheduled:
+            self._wake()
+            return
+        self._scheduled = True
         loop = asyncio.get_running_loop()
         loop.call_soon(loop.call_soon, self._next)  # after what has come meanwhile is read, and these answers are sent
 
     def _gather(self) -> list[Work]:
         """Works of up to `batch_rows` rows (at least one) that somebody still waits for."""
-        now, rows, batch = asyncio.get_running_loop().time(), 0, []
+        now, rows, batch = time.monotonic(), 0, []
         while (work := self._queue.first()) and (not batch or rows + work.rows <= self._limits.batch_rows):
             self._queue.take()
             if work.expires < now:
                 work.answer.set_exception(Refusal(503, "queue: waited too long; try again later", headers=RETRY))
                 continue
-            work.begun = now
             batch.append(work)
             rows += work.rows
         return batch
@@ -150,15 +163,19 @@ class Batcher:
                 work.answer.set_exception(outcome)
             else:
                 work.answer.set_result(outcome)
-        rows = sum(work.rows for work in batch)
-        self._row_seconds += NEWEST * (seconds / rows - self._row_seconds)
-        self._observe(batch, rows, seconds)
+        if outcomes:
+            rows = sum(work.rows for work, _ in outcomes)
+            self._row_seconds += NEWEST * (seconds / rows - self._row_seconds)
+            self._observe([work for work, _ in outcomes], rows, seconds)
 
 
 def timed(predict: Predict, batch: list[Work]) -> tuple[list[Outcome], float]:
-    """What `run` gives, and the seconds that it took."""
-    started = time.perf_counter()
-    return run(predict, batch), time.perf_counter() - started
+    """What `run` gives for those that somebody still waits for, and the seconds that it took."""
+    started = time.monotonic()
+    wanted = [work for work in batch if not work.answer.done()]
+    for work in wanted:
+        work.begun = started
+    return run(predict, wanted) if wanted else [], time.monotonic() - started
 
 
 def run(predict: Predict, batch: list[Work]) -> list[Outcome]:

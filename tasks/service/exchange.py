@@ -17,7 +17,7 @@ JSON = b"application/json"
 class Request:
     """`id` names it in the answer, the access log and the capture; `key` is who asks, `subject` whom it is about.
 
-    `timing`, where it is wanted: when its rows came to the model's queue and left it by the event loop's clock, and seconds of the forward.
+    `timing`, where it is wanted: when its rows came to the model's queue and left it by time.monotonic(), and seconds of the forward.
     """
 
     __slots__ = (

@@ -70,6 +70,11 @@ class Models:
         served.used = time.monotonic()
         return served
 
+    def room(self, route: Route, key: str) -> None:
+        """Refusal 429 or 503 where too much waits for the champion: said before a body is looked at."""
+        if champion := self._served.get((route.model, route.champion)):
+            champion.batcher.room(1, key)
+
     async def prepare(self, routes: Iterable[Route]) -> None:
         """Load all versions that `routes` need; an error of storage's tree when one must not serve."""
         for route in routes:

@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """One request's rows and the answer it waits for; `came`, `expires` and `begun` by the loop's clock, all of it told in `timing` if wanted."""
+    """One request's rows and the answer it waits for; `came`, `expires` and `begun` by time.monotonic(), all of it told in `timing` if wanted."""
 
     columns: Mapping[str, Sequence[Any]]
     rows: int

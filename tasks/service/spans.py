@@ -68,7 +68,7 @@ class Spans:
         closing.join(CLOSE_SECONDS)
 
     def _write_parts(self, timing: list[float], context: Any, start: int, end: int) -> None:
-        """Child spans for the queue and the forward. The event loop's clock has coarse ticks: they are kept within their parent."""
+        """Child spans for the queue and the forward. They are kept within their parent."""
         since = time.time() - time.monotonic()
         came, begun, took = timing
         times = [min(max(int(1e9 * (since + at)), start), end) for at in (came, begun, begun + took)]

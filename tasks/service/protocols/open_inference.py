@@ -59,6 +59,7 @@ _order = msgspec.json.Decoder(Order)
 async def infer(service: Service, request: Request, model: str, version: str = "") -> Answer:
     """POST /v2/models/{model}[/versions/{version}]/infer"""
     route = await admitted(service, request, model)
+    service.models.room(route, request.key)
     body = await read_body(request, service.limits)
     order, tensors = read_order(body, request.headers.get(HEADER_LENGTH))
     check_count("inputs", tensors[0].shape[0], service.limits)

@@ -29,6 +29,8 @@ WANTED = 'wanted {"request_id": "…", "labels": [the right answer for each item
 async def predict(service: Service, request: Request) -> Answer:
     """POST /predict"""
     grant = await service.grants.admit(request)
+    if len(service.models.routes) == 1:
+        service.models.room(service.models.route(""), request.key)
     order = decode_items(await read_body(request, service.limits), service.limits)
     route = service.models.route(order.model)
     if not grant.allows("predict", route.model):

@@ -36,6 +36,7 @@ _order = msgspec.json.Decoder(Order)
 async def predict(service: Service, request: Request, model: str, version: str = "", label: str = "") -> Answer:
     """POST /v1/models/{model}[/versions/{version}|/labels/{label}]:predict"""
     route = await admitted(service, request, model)
+    service.models.room(route, request.key)
     order = decode(_order, await read_body(request, service.limits), WANTED)
     if order.signature_name not in SIGNATURES:
         raise Refusal(
