@@ -128,9 +128,11 @@ class Supervisor:
             "prefix": f"{worker.process.pid:x}",
         }
         await worker.channel.ask("begin", told)
-        routes = self._turner.told()
-        await worker.channel.ask("prepare", routes, 600.0)
-        await worker.channel.ask("turn", routes)
+        routes: list[Any] = []
+        while routes != (routes := self._turner.told()):  # until nothing has moved meanwhile: it is not asked to turn before it is ready
+            await worker.channel.ask("prepare", routes, 600.0)
+            await worker.channel.ask("turn", routes)
+        worker.channel.tell("keys")  # what has changed since it began to listen
 
     async def _watch_files(self) -> None:
         """Have keys and certificate read anew when their files change."""
