@@ -27,7 +27,10 @@ def iris_and_digits(folder: Path) -> list[Any]:
     data |= {"target": {"name": "digit", "classes": ["0", "1"]}}
     images = Transforms.load({"transforms.json": json.dumps(data).encode()})
     iris = Predictor.load(write_files(iris_files(), folder))
-    return [SimpleNamespace(runtime=iris), SimpleNamespace(runtime=SimpleNamespace(transforms=images, parse=images.parse))]
+    return [
+        SimpleNamespace(runtime=iris),
+        SimpleNamespace(runtime=SimpleNamespace(transforms=images, parse=images.parse)),
+    ]
 
 
 def read(model: Any, body: bytes, length: bytes | None) -> str:

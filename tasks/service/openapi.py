@@ -72,7 +72,9 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
         ),
         "/v1/models/{model}:predict": _tensorflow(described, max_items),
         "/v2/models/{model}/infer": _post(
-            "Predict, by the Open Inference Protocol (JSON here; binary tensors too)", _infer(), _infer_example(described)
+            "Predict, by the Open Inference Protocol (JSON here; binary tensors too)",
+            _infer(),
+            _infer_example(described),
         ),
         "/v2/repository/index": _post(
             "The models that this key may use, in Triton's form", ANY, None, _array(_index()), required=False

@@ -129,7 +129,9 @@ class Supervisor:
         }
         await worker.channel.ask("begin", told)
         routes: list[Any] = []
-        while routes != (routes := self._turner.told()):  # until nothing has moved meanwhile: it is not asked to turn before it is ready
+        while routes != (
+            routes := self._turner.told()
+        ):  # until nothing has moved meanwhile: it is not asked to turn before it is ready
             await worker.channel.ask("prepare", routes, 600.0)
             await worker.channel.ask("turn", routes)
         worker.channel.tell("keys")  # what has changed since it began to listen

@@ -31,7 +31,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running,
     colour_store(folder)
     lm_store(folder)
     key = create_key(folder / "keys.json", ["predict:*", "feedback:*", "metrics"])
-    with serving(store, folder, "--keys", str(folder / "keys.json"), "--model", "colours", "--model", "writer") as running:
+    with serving(
+        store, folder, "--keys", str(folder / "keys.json"), "--model", "colours", "--model", "writer"
+    ) as running:
         yield running, key
 
 
@@ -61,7 +63,17 @@ def test_the_openapi_document_is_true(service: tuple[Running, str], tmp_path: Pa
     document = running.client.get("/openapi.json", headers={"x-api-key": key})
     (tmp_path / "openapi.json").write_bytes(document.content)
     command = [environment_of("schemathesis").with_name("st"), "run", "openapi.json", "--checks", CHECKS]
-    command += ["--continue-on-failure", "--url", running.first_line["url"], "--max-examples", str(CASES // 10), "--phases", "examples,coverage,fuzzing", "--seed", "1"]
+    command += [
+        "--continue-on-failure",
+        "--url",
+        running.first_line["url"],
+        "--max-examples",
+        str(CASES // 10),
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--seed",
+        "1",
+    ]
     command += ["--header", f"X-API-Key: {key}"] if with_key else []
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=3600, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -69,7 +69,9 @@ def test_no_name_in_any_encoding_leads_out_of_the_models(service: Running, shape
     assert_it_still_answers(service)
 
 
-@pytest.mark.parametrize("raw", [b"\xc0\xae\xc0\xae", b"\xff\xfe", "iris\u202e".encode(), b"iris\x00", b"iris\x0b", b"ir is"])
+@pytest.mark.parametrize(
+    "raw", [b"\xc0\xae\xc0\xae", b"\xff\xfe", "iris\u202e".encode(), b"iris\x00", b"iris\x0b", b"ir is"]
+)
 def test_bytes_that_no_address_may_hold_are_refused(service: Running, raw: bytes) -> None:
     answer = send(service, b"GET /v1/models/" + raw + b" HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
     assert status(answer) in (400, 404)
@@ -105,7 +107,9 @@ SMUGGLED = b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + SMUGGLED,
     ],
 )
-def test_a_request_with_two_readings_is_refused_and_nothing_after_it_is_answered(service: Running, request_: bytes) -> None:
+def test_a_request_with_two_readings_is_refused_and_nothing_after_it_is_answered(
+    service: Running, request_: bytes
+) -> None:
     answer = send(service, request_)
     assert b'"status":"ok"' not in answer
     assert answer.count(b"HTTP/1.1 ") <= 1
@@ -161,7 +165,14 @@ def test_shapes_that_promise_more_than_is_there_cost_nothing(service: Running) -
 def test_nothing_that_a_client_writes_makes_a_line_of_the_log_or_a_metric(service: Running) -> None:
     evil = "x%0d%0a%7b%22status%22:200%7d%1b[31m"
     forged = b'a\\n{"status":200,"path":"/forged"}'
-    head = b"GET /" + evil.encode() + b"?key=forged HTTP/1.1\r\nHost: here\r\nX-Request-Id: " + forged + b"\r\nX-Subject: " + forged
+    head = (
+        b"GET /"
+        + evil.encode()
+        + b"?key=forged HTTP/1.1\r\nHost: here\r\nX-Request-Id: "
+        + forged
+        + b"\r\nX-Subject: "
+        + forged
+    )
     answer = send(service, head + b"\r\nAuthorization: Bearer " + forged + b"\r\nConnection: close\r\n\r\n")
     assert status(answer) == 404
     assert b"forged" not in answer

@@ -80,9 +80,21 @@ def test_every_wrong_key_gets_the_same_bytes_by_every_path(guarded: Guarded) -> 
 
 @pytest.mark.parametrize("model", ["iris", "nowhere"])
 def test_a_key_for_one_model_finds_no_other_by_any_path(guarded: Guarded, model: str) -> None:
-    gets = ["", "/metadata", "/versions/1", "/versions/2", "/versions/3", "/labels/champion", "/labels/canary", "/labels/shadow"]
+    gets = [
+        "",
+        "/metadata",
+        "/versions/1",
+        "/versions/2",
+        "/versions/3",
+        "/labels/champion",
+        "/labels/canary",
+        "/labels/shadow",
+    ]
     asked = [("GET", f"/v1/models/{model}{place}", None) for place in gets]
-    asked += [("GET", f"/v2/models/{model}{place}", None) for place in ("", "/ready", "/config", "/versions/1", "/versions/2/ready")]
+    asked += [
+        ("GET", f"/v2/models/{model}{place}", None)
+        for place in ("", "/ready", "/config", "/versions/1", "/versions/2/ready")
+    ]
     places = ("", "/versions/1", "/versions/2", "/labels/canary", "/labels/shadow")
     asked += [("POST", f"/v1/models/{model}{place}:predict", {"instances": ITEMS[:1]}) for place in places]
     asked += [("POST", f"/v2/models/{model}{place}/infer", TENSOR) for place in ("", "/versions/1", "/versions/2")]
@@ -111,7 +123,13 @@ def test_lists_figures_and_feedback_keep_to_the_scope(guarded: Guarded) -> None:
 def test_a_shadow_answers_nobody_and_a_version_without_alias_neither(guarded: Guarded) -> None:
     codes = {place: guarded.ask("iris", "POST", f"/v1/models/iris{place}:predict", {"instances": ITEMS[:1]}).status_code
              for place in ("/versions/1", "/versions/2", "/versions/3", "/labels/canary", "/labels/shadow")}  # fmt: skip
-    assert codes == {"/versions/1": 200, "/versions/2": 200, "/versions/3": 404, "/labels/canary": 200, "/labels/shadow": 404}
+    assert codes == {
+        "/versions/1": 200,
+        "/versions/2": 200,
+        "/versions/3": 404,
+        "/labels/canary": 200,
+        "/labels/shadow": 404,
+    }
 
 
 def test_a_key_s_rate_holds_over_all_workers(guarded: Guarded) -> None:
@@ -170,7 +188,13 @@ def test_a_secret_comes_back_in_no_answer_log_figure_or_list_of_processes(guarde
     key = guarded.keys["iris"]
     secret = key.partition(".")[2]
     url = guarded.running.first_line["url"]
-    headers = {"authorization": f"Bearer {key}", "x-api-key": key, "x-request-id": "r-1", "x-subject": key, "connection": "close"}
+    headers = {
+        "authorization": f"Bearer {key}",
+        "x-api-key": key,
+        "x-request-id": "r-1",
+        "x-subject": key,
+        "connection": "close",
+    }
     sent = [
         httpx.get(f"{url}/v1/models?api_key={key}", headers=headers, trust_env=False),
         httpx.get(f"{url}/{'?'}key={key}", trust_env=False),
@@ -178,12 +202,16 @@ def test_a_secret_comes_back_in_no_answer_log_figure_or_list_of_processes(guarde
         httpx.post(f"{url}/predict", json=TABLE, headers={"content-encoding": "gzip", **headers}, trust_env=False),
         httpx.post(f"{url}/predict", json=TABLE, headers={**headers, "x-deadline-ms": "soon"}, trust_env=False),
         httpx.post(f"{url}/predict", json=TABLE, headers={"authorization": f"Basic {key}"}, trust_env=False),
-        httpx.post(f"{url}/predict", json=TABLE, headers={"authorization": f"Bearer {'0' * 16}.{secret}"}, trust_env=False),
+        httpx.post(
+            f"{url}/predict", json=TABLE, headers={"authorization": f"Bearer {'0' * 16}.{secret}"}, trust_env=False
+        ),
     ]
     figures = [guarded.ask("figures", "GET", path) for path in ("/metrics", "/status.json", "/status")]
     supervisor = psutil.Process(guarded.running.process.pid)
     listed = [" ".join(process.cmdline()) for process in (supervisor, *supervisor.children(recursive=True))]
     wait_for(lambda: guarded.running.log.read_text().count('"path":"/predict"') >= 5, "the log's lines")
-    told = [answer.text + str(answer.headers) for answer in (*sent, *figures)] + listed + [guarded.running.log.read_text()]
+    told = (
+        [answer.text + str(answer.headers) for answer in (*sent, *figures)] + listed + [guarded.running.log.read_text()]
+    )
     assert [answer.status_code for answer in sent] == [200, 200, 200, 400, 422, 401, 401]
     assert not [text for text in told if secret in text]

@@ -92,7 +92,9 @@ def test_a_log_that_a_foreign_key_has_signed_from_end_to_end_is_refused(store: O
 
 @pytest.mark.parametrize("source", [("other", 0), ("other", 1), ("iris", 0), ("iris", 1)])
 @pytest.mark.parametrize("place", [2, 3])
-def test_a_good_entry_of_another_model_or_place_is_refused(store: ObjectStore, source: tuple[str, int], place: int) -> None:
+def test_a_good_entry_of_another_model_or_place_is_refused(
+    store: ObjectStore, source: tuple[str, int], place: int
+) -> None:
     shutil.copy(file_of(store, *source), file_of(store, "iris", place))
     with pytest.raises(Untrusted, match=f"entry {place} of model 'iris'"):
         load(store)

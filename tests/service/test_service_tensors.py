@@ -3,7 +3,6 @@
 import json
 import random
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +55,9 @@ def test_any_tensors_are_read_or_refused(models: list[Any], tensors: list[Any], 
     assert read(models[model], head + binary, b"%d" % len(head))
 
 
-@pytest.mark.parametrize("shape", [[MOST], [MOST, 0], [4096, 4096, 0], [0, MOST], [MOST, 1, 1], [1, MOST], [1024, 16384]])
+@pytest.mark.parametrize(
+    "shape", [[MOST], [MOST, 0], [4096, 4096, 0], [0, MOST], [MOST, 1, 1], [1, MOST], [1024, 16384]]
+)
 @pytest.mark.parametrize("datatype", ["FP32", "UINT8", "BYTES"])
 @pytest.mark.parametrize("name", ["x", "sepal_length", "image"])
 def test_a_shape_alone_costs_no_memory(models: list[Any], shape: list[int], datatype: str, name: str) -> None:
