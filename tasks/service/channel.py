@@ -35,11 +35,13 @@ class Channel:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._writer: asyncio.StreamWriter | None = None
+        self._opened = asyncio.Event()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def talk(self, end: socket.socket) -> None:
         """Answer until the other end is gone; whoever still waits for an answer then gets `ProcessLost`."""
         reader, self._writer = await asyncio.open_connection(sock=end)
+        self._opened.set()
         try:
             while True:
                 (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
@@ -52,6 +54,10 @@ class Channel:
                 if not future.done():
                     future.set_exception(ProcessLost("the process at the other end is gone"))
             self._waiting.clear()
+
+    async def opened(self) -> None:
+        """Return when `talk` has begun: before that, nothing can be sent."""
+        await self._opened.wait()
 
     def tell(self, name: str, value: Any = None) -> None:
         """Send; nobody answers. Lost without a word where the other end is gone."""

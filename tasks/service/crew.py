@@ -123,6 +123,7 @@ class Crew:
         return handled
 
     async def _welcome(self, worker: Worker) -> None:
+        await worker.channel.opened()
         await self._greet(worker)
         self.ready.add(worker)
 
