@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run up down test soak mutations check serve bench s3-server clean
+.PHONY: help install run up down test soak mutations conformance check serve bench s3-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ soak: install ## kill the whole chain at 100 drawn moments; goes on where it sto
 
 mutations: install ## 200 drawn mutations between two runs, and what was found and computed (MUTATIONS=200 SEED=4)
 	@MUTATIONS=$(or $(MUTATIONS),200) SEED=$(or $(SEED),4) $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/flows/test_mutations.py tests/e2e/test_mutations_by_command.py
+
+conformance: install ## Triton's and OpenAI's own clients, and the OpenAPI document, against the real service (CASES=1000 requests, up to 10000)
+	@$(BIN)/python tests/conformance/environments.py triton openai schemathesis
+	@CASES=$(or $(CASES),1000) $(BIN)/python -m pytest tests/conformance
 
 check: install ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

@@ -47,6 +47,7 @@ class Grants:
     clock: Callable[[], float] = time.time
     _known: OrderedDict[bytes, Grant] = field(default_factory=OrderedDict)
     _asking: dict[bytes, "asyncio.Future[Grant]"] = field(default_factory=dict)
+    _changes: int = 0
 
     async def admit(self, request: Request) -> Grant:
         """Who asks. Refusal 401 for no valid key, 429 for an address that guesses or a key above its rate."""
@@ -65,7 +66,8 @@ class Grants:
         return grant
 
     def forget(self) -> None:
-        """The keys have changed: each is asked for anew at its next request."""
+        """The keys have changed: each is asked for anew at its next request, those too whose answer is still on its way."""
+        self._changes += 1
         for grant in self._known.values():
             grant.until = 0.0
 
@@ -79,6 +81,7 @@ class Grants:
         return await asyncio.shield(self._asking[digest])
 
     async def _ask(self, token: bytes, digest: bytes, address: str) -> Grant:
+        changes = self._changes
         told = await self.channel.ask("identify", [token, address, digest in self._known])
         if told["status"] == 429:
             raise Refusal(429, "too many wrong keys; wait", headers={"retry-after": told["wait"]}, kind="guessing")
@@ -86,6 +89,8 @@ class Grants:
             self._known.pop(digest, None)
             raise unauthorised()
         until = min(self.clock() + REMEMBER_SECONDS, told["expires"] or float("inf"))
+        if changes != self._changes:
+            until = 0.0
         grant = Grant(told["id"], frozenset(told["scopes"]), until, told["rate"] or 0.0)
         self._known[digest] = grant
         while len(self._known) > REMEMBERED:

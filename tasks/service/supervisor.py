@@ -141,6 +141,7 @@ class Supervisor:
             routes = self._turner.told()
             await worker.channel.ask("prepare", routes, 600.0)
             await worker.channel.ask("turn", routes)
+        worker.channel.tell("keys")  # what has changed since it began to listen
 
     async def _watch_files(self) -> None:
         """Have keys and certificate read anew when their files change."""

@@ -94,8 +94,8 @@ def test_errors_are_the_client_s_own_with_our_message(client: openai.OpenAI) -> 
         client.completions.create(model="iris", prompt="x")
     with pytest.raises(openai.UnprocessableEntityError, match="max_tokens"):
         client.completions.create(model="writer", prompt="x", max_tokens=0)
+    tool = {"type": "function", "function": {"name": "f"}}
     with pytest.raises(openai.UnprocessableEntityError, match="tools"):
-        tool = {"type": "function", "function": {"name": "f"}}
         client.chat.completions.create(model="writer", messages=[{"role": "user", "content": "x"}], tools=[tool])
     with pytest.raises(openai.UnprocessableEntityError, match="role"):
         client.chat.completions.create(model="writer", messages=[{"role": "nobody", "content": "x"}])
