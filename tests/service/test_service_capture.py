@@ -1,5 +1,6 @@
 """Requests are captured beside the answering: what arrives in the store, what must not, what is dropped, and what a kill leaves."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -13,10 +14,15 @@ import yaml
 from commands import gone, wait_for
 from handmade import ITEMS, Running, iris_store, serving
 
+from storage.errors import ConfigError
 from storage.objects import ObjectStore
 from tasks.captures.joining import summaries
 from tasks.captures.objects import get_table
 from tasks.captures.places import captured, unknown_labels
+from tasks.service.keys import create_key
+from tasks.service.recording import Batch, Recording
+from tasks.service.settings import CaptureSettings, load_settings
+from tasks.service.tally import Tally
 
 
 def rows(store: ObjectStore, labels: bool = False) -> list[dict[str, Any]]:
@@ -135,7 +141,7 @@ def test_what_a_buffer_cannot_hold_is_dropped_and_counted(tmp_path: Path) -> Non
     assert len(rows(store)) == taken
 
 
-def test_what_a_store_that_cannot_be_written_is_for_is_dropped_and_counted_and_answers_go_on(tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_dropped_and_counted_and_answers_go_on(tmp_path: Path) -> None:
     store, _ = iris_store(tmp_path)
     Path(store.url, "captures").write_text("a file where a folder should be")
     with serving(store, tmp_path, "--settings", settings(tmp_path)) as service:
@@ -206,3 +212,53 @@ def service(tmp_path: Path) -> Iterator[Running]:
     store, _ = iris_store(tmp_path)
     with serving(store, tmp_path) as running:
         yield running
+
+
+def test_labels_for_an_unknown_request_count_for_the_models_that_the_key_may_tell(tmp_path: Path) -> None:
+    store, _ = iris_store(tmp_path)
+    keys = tmp_path / "keys.json"
+    some, none = create_key(keys, ["feedback:iris"]), create_key(keys, ["predict:*"])
+    with serving(store, tmp_path, "--keys", str(keys), "--settings", settings(tmp_path, share=0.0)) as service:
+        body = {"request_id": "unknown", "labels": ["setosa"]}
+        codes = [service.client.post("/feedback", json=body, headers={"x-api-key": key}) for key in (some, none)]
+        assert [answer.status_code for answer in codes] == [202, 404]
+        stop(service)
+    (one,) = unknown_labels(store)
+    assert get_table(store, one.key)["models"].to_pylist() == ['["iris"]']
+
+
+def test_batches_above_the_bound_are_dropped_and_counted() -> None:
+    tally = Tally()
+    recording = Recording("nowhere", CaptureSettings(buffer_mib=0.001), tally)
+    assert not recording.offer(Batch([b"x" * 2000], [], {"iris": 3}))
+    assert dict(tally.matching("millrace_captured")) == {("iris", "dropped"): 3}
+
+
+def test_what_no_recorder_can_be_started_for_is_dropped_and_counted(tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "store").write_text("a file where a folder should be")
+    tally = Tally()
+
+    async def record() -> None:
+        recording = Recording(str(tmp_path / "store"), CaptureSettings(), tally)
+        assert recording.offer(Batch([b"x"], [], {"iris": 1}))
+        await recording.stop(30)
+
+    asyncio.run(record())
+    assert dict(tally.matching("millrace_captured")) == {("iris", "dropped"): 1}
+    assert "the recorder cannot begin" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"patterns": ["fine", "("]}, r"capture.patterns: found '\('"),
+        ({"share": 1.5}, "capture.share"),
+        ({"buffer": 0}, "capture.buffer"),
+        ({"seconds": float("nan")}, "capture.seconds"),
+        ({"keep_days": -1.0}, "capture.keep_days"),
+        ({"redakt": ["a"]}, "did you mean 'redact'"),
+    ],
+)
+def test_a_setting_of_the_capture_that_cannot_be_used_is_named(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_settings(None, {"capture": wrong})
