@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from storage.encryption import decrypt_if_encrypted, encrypt_if_enabled
 from storage.errors import CorruptArtifact, NotFound
 from storage.objects import ObjectStore
 from tasks.captures.places import Captured
@@ -36,12 +37,12 @@ UNKNOWN_LABELS = LABELS.append(pa.field("models", pa.string()))  # JSON: for whi
 
 def put_bytes(store: ObjectStore, key: str, content: bytes) -> None:
     """Write a captured object, whole or not at all."""
-    store.put(key, content)
+    store.put(key, encrypt_if_enabled(content))
 
 
 def get_bytes(store: ObjectStore, key: str) -> bytes:
     """A captured object's content; NotFound."""
-    return store.get(key)
+    return decrypt_if_encrypted(store.get(key), f"captured object {key}")
 
 
 def put_table(store: ObjectStore, key: str, table: pa.Table) -> None:

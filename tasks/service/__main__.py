@@ -4,15 +4,19 @@ The first line on stdout is `{"url", "model", "version", "models", "workers"}` a
 stderr. Exit codes: 0 stopped by SIGTERM or SIGINT after the last answer, 1 failed, 2 misuse.
 """
 
+import errno
 import logging
 import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from storage.errors import ConfigError, MillraceError
 from tasks.service.options import check, parser, wanted
+
+LEAVING_SECONDS = 2.0  # the workers of a service that was killed stop to listen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,15 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    """A socket that has its port but does not listen yet; ConfigError when the port is taken."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from None
-    return listener
+    """A socket that has its port but does not listen yet; ConfigError when the port is taken, also after a moment."""
+    end = time.monotonic() + LEAVING_SECONDS
+    while True:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = socket.socket(family, kind, protocol)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            return listener
+        except (OSError, OverflowError) as error:
+            if getattr(error, "errno", 0) == errno.EADDRINUSE and time.monotonic() < end:
+                time.sleep(0.05)
+                continue
+            raise ConfigError(f"cannot listen on {host}, port {port}: {error}; choose another with --port") from None
 
 
 def _wait_for_end() -> None:

@@ -30,6 +30,7 @@ class Worker:
     started: float
     talking: "asyncio.Task[None] | None" = None
     tally: Tally = field(default_factory=Tally)
+    heard: float = field(default_factory=time.monotonic)
 
 
 Greet = Callable[[Worker], Awaitable[None]]
@@ -72,6 +73,13 @@ class Crew:
             if isinstance(answer, BaseException) and not isinstance(answer, ProcessLost):
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    def end_hanging(self, seconds: float) -> None:
+        """Kill the workers that have not reported for so long: their loops hang, and others take their place."""
+        for worker in self.ready:
+            if time.monotonic() - worker.heard > seconds and worker.process.poll() is None:
+                log.error("worker %d has said nothing for %.0f s and is killed", worker.process.pid, seconds)
+                worker.process.kill()
 
     async def stop(self, seconds: float) -> None:
         """Have all end after their last answers; those that take longer are killed."""
@@ -124,6 +132,7 @@ class Crew:
 
     async def _welcome(self, worker: Worker) -> None:
         await self._greet(worker)
+        worker.heard = time.monotonic()
         self.ready.add(worker)
 
     def _gone(self, worker: Worker) -> None:

@@ -48,3 +48,5 @@ class Server(uvicorn.Server):
         """Take no more connections, answer what is under way, end; the second time at once."""
         self.force_exit = self.should_exit
         self.should_exit = True
+        for server in getattr(self, "servers", ()):
+            server.close()

@@ -35,6 +35,7 @@ from tasks.service.trials import Trials
 from tasks.service.turning import Turner
 
 WATCH_SECONDS = 0.5
+HANGING_SECONDS = 20.0
 EXIT_SECONDS = 5.0  # beyond the grace, for a worker's own end
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class Supervisor:
     async def _serve(self) -> None:
         pause = self._plan.settings.poll_seconds
         work = [self._turner.follow(following, pause) for following in self._following.values()]
-        work += [self._watch_files(), self._try_canaries(), self._history.keep(self._crew)]
+        work += [self._watch_files(), self._look_after(), self._history.keep(self._crew)]
         work += [self._recording.start()] if self._plan.settings.capture.share else []
         tasks = [asyncio.ensure_future(one) for one in work]
         stopped = asyncio.ensure_future(self._stopped.wait())
@@ -164,10 +165,11 @@ class Supervisor:
         except MillraceError as error:
             log.error("the certificate from before goes on serving: %s", error)
 
-    async def _try_canaries(self) -> None:
-        """Promote or roll back canaries as soon as enough is known."""
+    async def _look_after(self) -> None:
+        """Replace workers that hang; promote or roll back canaries as soon as enough is known."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            self._crew.end_hanging(HANGING_SECONDS)
             for name, verdict in self._trials.decided(self._turner.routes):
                 try:
                     await asyncio.to_thread(self._trials.act, name, verdict)
@@ -181,7 +183,7 @@ class Supervisor:
         return await self._authority.take(asked)
 
     async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
-        worker.tally = Tally.unpacked(told["tally"])
+        worker.heard, worker.tally = time.monotonic(), Tally.unpacked(told["tally"])
         self._trials.add(told["arms"], self._turner.routes)
         if told["captured"]:
             self._recording.offer(Batch(**told["captured"]))

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from tasks.service.spans import Spans
 
 TELL_SECONDS = 0.25
+ORPHAN_SECONDS = 60.0
 GC_THRESHOLDS = 50_000, 50, 1000  # thousands of waiting requests are no garbage, and were looked through each time
 SWITCH_SECONDS = (
     0.0005  # a forward that waits for the interpreter, by default for 5 ms each time, waits longer than it computes
@@ -183,6 +185,14 @@ class Worker:
         return self._service
 
 
+def _end_after(supervisor: int) -> None:
+    """End when the supervisor has been gone for long: a loop that hangs does not see its channel end."""
+    while os.getppid() == supervisor:
+        time.sleep(1.0)
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
+
+
 def main(argv: list[str]) -> int:
     """Serve on the descriptors in `argv`: the listening socket's, and the channel's."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
@@ -190,6 +200,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # those that a terminal sends to all of us are for the supervisor
     sys.setswitchinterval(SWITCH_SECONDS)
+    threading.Thread(target=_end_after, args=(os.getppid(),), daemon=True).start()
     listener, end = (socket.socket(fileno=int(text)) for text in argv)
 
     async def run() -> None:

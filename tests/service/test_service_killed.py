@@ -20,7 +20,8 @@ BODIES = [{"input_data": [item]} for item in ITEMS[:8]]
 
 def workers(service: Running) -> list[psutil.Process]:
     children = psutil.Process(service.process.pid).children()
-    return [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    alive = [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "tasks.service.worker" in child.cmdline()]
 
 
 @pytest.fixture
@@ -98,3 +99,11 @@ def test_a_service_starts_on_the_port_before_the_orphans_of_the_last_are_gone(tm
         with serving(store, tmp_path, "--port", port, "--workers", "2") as again:
             assert again.client.post("/predict", json=BODIES[0]).status_code == 200
         wait_for(lambda: all(gone(pid) for pid in children), "the workers' end")
+
+
+def test_a_worker_that_hangs_is_replaced(service: Running) -> None:
+    hanging = workers(service)[0]
+    hanging.suspend()
+    wait_for(lambda: gone(hanging.pid), "its end")
+    wait_for(lambda: len(workers(service)) == 2, "the new one")
+    wait_for(lambda: service.metric("millrace_workers_lost_total") == 1, "the count")
