@@ -138,8 +138,17 @@ class Batcher:
             self._wake()
             return
         self._scheduled = True
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._next)  # after what has come meanwhile is read, and these answers are sent
+        asyncio.get_running_loop().call_soon(self._read_on, -1)
+
+    def _read_on(self, seen: int) -> None:
+        """Begin the next batch as soon as a turn of the loop brings nothing more: while there are answers to send and requests to read, the
+        loop needs the core that the forward would need, and a fuller batch costs less a row.
+        """
+        rows = self._queue.rows
+        if seen < rows < self._limits.batch_rows or seen < 0:
+            asyncio.get_running_loop().call_soon(self._read_on, rows)
+        else:
+            self._next()
 
     def _gather(self) -> list[Work]:
         """Works of up to `batch_rows` rows (at least one) that somebody still waits for."""

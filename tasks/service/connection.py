@@ -17,13 +17,43 @@ MOST_HEADERS = 100
 LATE = "not here in time; send it faster or in smaller requests"
 
 
+class Corked:
+    """A transport that sends an answer's head together with the beginning of its body: one system call instead of two."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport, self._head = transport, b""
+        self.is_closing = transport.is_closing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keep a head; send what follows with it."""
+        if not self._head and data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 1"):
+            self._head = data
+            return
+        self._transport.write(self._head + data if self._head else data)
+        self._head = b""
+
+    def flush(self) -> None:
+        """Send a head that no body follows."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """After what is kept is sent."""
+        self.flush()
+        self._transport.close()
+
+
 class Connection(HttpToolsProtocol):
     """`limits` is set on a subclass made for the server. A request that comes too slowly is answered with 408, too much of headers with 431."""
 
     limits: Limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super().connection_made(transport)
+        super().connection_made(Corked(transport))  # pyright: ignore[reportArgumentType]
         self.head_bytes = 0
         self.reading = self.in_body = self.last = False  # reading: between the first byte of a request and its last
         self.since = self.loop.time()
@@ -68,6 +98,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, without a timer."""
         self.server_state.total_requests += 1
+        self.transport.flush()  # pyright: ignore[reportAttributeAccessIssue]
         if self.transport.is_closing():
             return
         self.since = self.loop.time()
