@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Awaitable[Answer | EventStream]]
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-PAUSE_SECONDS = 0.1  # before it is told that too much waits: who asks again at once then does not make things worse
+PAUSE_SECONDS = 0.05  # before it is told that too much waits: who asks again at once then does not make things worse
 GONE = 499  # nginx's code for a client that went away
 METHODS = ("GET", "POST")
 log = logging.getLogger(__name__)
