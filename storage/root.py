@@ -89,9 +89,12 @@ def keep_inside() -> Path:
 @lru_cache
 def _temporary_folder(parent: Path) -> Path:
     """This process's own, for as long as it lives."""
-    life = ExitStack()
-    atexit.register(life.close)
-    return life.enter_context(_held(parent, ""))
+    return _life.enter_context(_held(parent, ""))
+
+
+_life = ExitStack()
+end_temporary = _life.close  # for a process that ends without Python's own farewells
+atexit.register(end_temporary)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ import uvloop
 from storage.errors import MillraceError
 from storage.objects import open_store
 from storage.registry import open_registry
+from storage.root import end_temporary
 from tasks.service.access_log import AccessLog
 from tasks.service.app import App
 from tasks.service.arms import Arms
@@ -208,6 +209,7 @@ def main(argv: list[str]) -> int:
 
     uvloop.run(run())
     sys.stderr.flush()
+    end_temporary()
     os._exit(0)  # what threads still compute is for nobody
 
 
