@@ -26,7 +26,7 @@ from storage.sources import Places
 
 SUFFIX = ".tar.zst"
 USERS = "user"  # the folder of users' own modules
-CODE = {".py", ".j2", ".css", ".js"}
+CODE = {".py", ".j2", ".css", ".js", ".html"}
 NONE: Mapping[str, Path] = MappingProxyType({})
 PROJECT_FILES = ("pyproject.toml", "requirements.lock")
 _LEVEL = 9  # 1.2 MB in 50 ms to 270 kB

@@ -92,14 +92,14 @@ def test_a_shared_secret_comes_from_the_environment(tmp_path: Path, monkeypatch:
     assert Tokens(path).verify(signed(SECRET + "x", "HS256")) is None
 
 
-NOW = int(time.time())
+NOW = int(time.time())  # when the tests were collected, which may be long before one runs
 WRONG: dict[str, dict[str, Any]] = {
     "expired": {"exp": NOW - 60},
     "without an end": {"exp": None},
     "an end that is no number": {"exp": "soon"},
     "an end beyond all numbers": {"exp": float("inf")},
-    "not yet valid": {"nbf": NOW + 600},
-    "issued in the future": {"iat": NOW + 600},
+    "not yet valid": {"nbf": NOW + 86_400},
+    "issued in the future": {"iat": NOW + 86_400},
     "for another audience": {"aud": "other"},
     "for nobody": {"aud": None},
     "by another issuer": {"iss": "https://evil"},

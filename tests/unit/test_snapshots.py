@@ -82,7 +82,7 @@ def test_a_checkout_a_copy_of_it_and_an_installed_wheel_give_the_same_bytes(
     here = take_snapshot(store)
     assert taken_in(copy, store) == taken_in(installed, store) == here
     names = {name for name in zipfile.ZipFile(wheel).namelist() if name.partition("/")[0] in PACKAGES}
-    deployed = {name for name in names if name.startswith(("infra/containers/", "infra/kubernetes/"))}
+    deployed = {name for name in names if name.startswith(("infra/containers/", "infra/kubernetes/", "infra/grafana/"))}
     assert {*names - deployed, *PROJECT_FILES} == set(unpacked(store, here, tmp_path / "out"))
 
 
