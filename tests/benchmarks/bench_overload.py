@@ -42,13 +42,14 @@ def main() -> None:
     )
     parser.add_argument("--model", choices=("small", "wide"), default="wide")
     parser.add_argument("--capture", type=float, default=0.1, help="share of requests that is kept")
-    parser.add_argument("--plot", type=Path, default=Path("overload.png"))
+    parser.add_argument("--plot", metavar="FILE", type=Path, help="draw a PNG there")
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[:-1] or cores)  # the service inherits it, and has a worker for each
     with tempfile.TemporaryDirectory() as name:
         line, series = measure(Path(name), arguments, cores)
-    draw(series, line, arguments.plot)
+    if arguments.plot:
+        draw(series, line, arguments.plot)
     print(json.dumps(line))  # noqa: T201
 
 
