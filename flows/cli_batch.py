@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import signal
-import sys
 from typing import Any
 
 from pydantic import ValidationError
 
 from flows.aliases import existing_store
 from flows.settings import mistakes
-from infra.foreground import INTERRUPTED, run_in_foreground
-from storage.errors import ConfigError, ProcessLost
+from infra.foreground import carry_out
+from storage.errors import ConfigError
 from storage.surroundings import told
 from tasks.sections import BatchSection, ClusterSection
 
@@ -38,14 +36,7 @@ def predict(arguments: argparse.Namespace) -> int:
         "json": arguments.json,
         "debug": arguments.debug,
     }
-    code = run_in_foreground([sys.executable, "-m", "flows.batch_by_hand"], json.dumps(order).encode())
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if code < 0:
-        raise ProcessLost(
-            f"the prediction was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
-        )
-    return code
+    return carry_out("flows.batch_by_hand", json.dumps(order).encode(), "the prediction")
 
 
 def refuse_options(arguments: argparse.Namespace) -> None:

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -15,8 +14,8 @@ from typing import Any
 from flows.ending import show_summary, verdict_code
 from flows.presets import PRESETS
 from flows.settings import PipelineConfig, load_config, parse_override, resolve
-from infra.foreground import INTERRUPTED, run_in_foreground
-from storage.errors import ConfigError, ProcessLost
+from infra.foreground import carry_out
+from storage.errors import ConfigError
 from storage.root import keep_inside
 from storage.surroundings import surrounded
 
@@ -28,14 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         show_summary(found, config, arguments.json)
         return verdict_code(found)
     order = {"config": config.model_dump(mode="json"), **{n: getattr(arguments, n) for n in ("json", "debug", "force")}}
-    code = run_in_foreground([sys.executable, "-m", "flows.by_hand"], json.dumps(order).encode())
-    if code == INTERRUPTED:
-        raise KeyboardInterrupt
-    if code < 0:
-        raise ProcessLost(
-            f"the run was killed by {signal.Signals(-code).name} (out of memory?); what was finished is kept, run again"
-        )
-    return code
+    return carry_out("flows.by_hand", json.dumps(order).encode(), "the run")
 
 
 def plan(arguments: argparse.Namespace) -> int:

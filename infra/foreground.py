@@ -14,6 +14,7 @@ from types import FrameType
 from typing import IO
 
 from infra import tether, warden
+from storage.errors import ProcessLost
 
 GRACE_SECONDS, TURN_SECONDS = 8.0, 0.5
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -88,3 +89,16 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     _awaited(process)
+
+
+def carry_out(module: str, order: bytes, what: str) -> int:
+    """The exit code of `python -m module`, which reads its order on standard input. KeyboardInterrupt where it was interrupted,
+    ProcessLost where something killed it; `what` is what such a process does, for the message.
+    """
+    code = run_in_foreground([sys.executable, "-m", module], order)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    if code < 0:
+        by = signal.Signals(-code).name
+        raise ProcessLost(f"{what} was killed by {by} (out of memory?); what was finished is kept, run again")
+    return code

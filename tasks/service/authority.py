@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from storage.errors import ConfigError
-from tasks.service.keys import Key, check_secret, read_keys, split_token
+from tasks.service.keys import Key, burst_of, check_secret, read_keys, split_token
 
 FREE_FAILURES = 10.0  # wrong keys an address may send at once; after that one each REFILL_SECONDS
 REFILL_SECONDS = 5.0
 ADDRESSES = 10_000
-BURST_SECONDS = 2.0  # of a key's rate may come at once
 LEASE_SECONDS = 0.1  # of a key's rate is given to a worker at a time
 WRONG = {"status": 401}
 log = logging.getLogger(__name__)
@@ -81,7 +80,7 @@ class Authority:
     async def take(self, asked: list[Any]) -> list[Any]:
         """`[requests that may be answered, seconds to wait as text]` for `[key id, requests a second]`."""
         name, rate = asked
-        given = self._rates.take(name, max(1.0, rate * LEASE_SECONDS), rate, max(1.0, rate * BURST_SECONDS))
+        given = self._rates.take(name, max(1.0, rate * LEASE_SECONDS), rate, burst_of(rate))
         return [float(int(given)), str(max(1, round(1 / rate)))]
 
     def stamp(self) -> tuple[int, int, int] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.service.channel import Channel
 from tasks.service.exchange import Request
+from tasks.service.keys import allowed
 from tasks.service.refusals import Refusal
 
 REMEMBER_SECONDS = 60.0
@@ -30,9 +31,9 @@ class Grant:
     lease: float = 0.0  # requests that may be answered before the supervisor is asked for more
     asking: "asyncio.Future[list[Any]] | None" = None
 
-    def allows(self, action: str, model: str) -> bool:
-        """Whether it may do `action` with `model`; `model` is empty for what concerns no model."""
-        return (f"{action}:{model}" if model else action) in self.scopes or f"{action}:*" in self.scopes
+    def allows(self, action: str, model: str = "") -> bool:
+        """Whether it may do `action`; see `allowed`."""
+        return allowed(self.scopes, action, model)
 
 
 EVERYBODY = Grant("", frozenset({"predict:*", "feedback:*", "metrics"}), float("inf"), 0.0)

@@ -17,7 +17,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,6 +35,16 @@ N, R, P = 2**14, 8, 1  # 16 MiB and about 30 ms a check: RFC 7914 §2
 Recorder = Callable[[str, Mapping[str, Any]], object]  # is told what is about to be done; what it raises prevents it
 
 
+def allowed(scopes: Collection[str], action: str, model: str = "") -> bool:
+    """Whether `scopes` hold `action` (predict, feedback) with `model`, or an action that concerns no model (metrics)."""
+    return (f"{action}:{model}" if model else action) in scopes or f"{action}:*" in scopes
+
+
+def burst_of(rate: float) -> float:
+    """How many requests may come at once where `rate` a second are allowed."""
+    return max(1.0, BURST_SECONDS * rate)
+
+
 @dataclass(frozen=True)
 class Key:
     """One entry of the key file. `expires`, `created`: seconds since 1970 (None: never, not known); `rate`: requests a second
@@ -49,18 +59,14 @@ class Key:
     created: float | None = None
     note: str = ""
 
-    def allows(self, action: str, model: str) -> bool:
-        """Whether the key may do `action` (predict, feedback) with `model`."""
-        return f"{action}:{model}" in self.scopes or f"{action}:*" in self.scopes
-
-    def allows_metrics(self) -> bool:
-        """Whether the key may see the service's figures and its status page."""
-        return "metrics" in self.scopes
+    def allows(self, action: str, model: str = "") -> bool:
+        """Whether the key may do `action`; see `allowed`."""
+        return allowed(self.scopes, action, model)
 
     @property
     def burst(self) -> float | None:
         """How many requests may come at once where `rate` limits them."""
-        return None if self.rate is None else max(1.0, BURST_SECONDS * self.rate)
+        return None if self.rate is None else burst_of(self.rate)
 
     def told(self) -> dict[str, Any]:
         """What may be shown of the key: everything but its hash."""

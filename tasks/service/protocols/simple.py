@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 
 from tasks.service.exchange import Answer, Request, json_answer
-from tasks.service.grants import Grant, not_found
+from tasks.service.grants import not_found
 from tasks.service.items import decode, decode_items
+from tasks.service.keys import allowed
 from tasks.service.limits import read_body
 from tasks.service.predicting import predict_items
 from tasks.service.refusals import Refusal
@@ -71,7 +72,7 @@ def take(service: Service, request_id: str, labels: list[Any], scopes: list[str]
     known = service.notes.recent.get(request_id)
     if known is None:
         return None
-    if not Grant("", frozenset(scopes), 0.0, 0.0).allows("feedback", known.model):
+    if not allowed(scopes, "feedback", known.model):
         return {"refused": 404, "message": not_found().message}
     try:
         service.notes.feedback(known, labels)
