@@ -24,6 +24,9 @@ Observe = Callable[[Sequence[Work], int, float], None]  # a batch's works, its r
 Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
 AHEAD_SECONDS = 0.1  # of work at most is handed to the thread ahead: nobody overtakes it any more
+QUIET_TURNS = (
+    3  # an answer is sent in one turn of the loop, the next request read at its end, and put into the queue in another
+)
 NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
 NO_ANSWER = "no_answer"  # the item is as wanted, and yet the model has no finite answer for it
 RETRY = {"retry-after": "1"}
@@ -138,15 +141,17 @@ class Batcher:
             self._wake()
             return
         self._scheduled = True
-        asyncio.get_running_loop().call_soon(self._read_on, -1)
+        asyncio.get_running_loop().call_soon(self._read_on, -1, 0)
 
-    def _read_on(self, seen: int) -> None:
-        """Begin the next batch as soon as a turn of the loop brings nothing more: while there are answers to send and requests to read, the
-        loop needs the core that the forward would need, and a fuller batch costs less a row.
+    def _read_on(self, seen: int, quiet: int) -> None:
+        """Begin the next batch as soon as a few turns of the loop bring nothing more: while there are answers to send and requests to read,
+        the loop needs the core that the forward would need, and a fuller batch costs less a row. Otherwise the clients fall into two halves
+        for ever, of which one waits while the other is computed.
         """
         rows = self._queue.rows
-        if seen < rows < self._limits.batch_rows or seen < 0:
-            asyncio.get_running_loop().call_soon(self._read_on, rows)
+        quiet = quiet + 1 if rows == seen else 0
+        if quiet < QUIET_TURNS and rows < self._limits.batch_rows:
+            asyncio.get_running_loop().call_soon(self._read_on, rows, quiet)
         else:
             self._next()
 

@@ -71,6 +71,24 @@ def test_what_comes_while_the_model_is_busy_becomes_one_batch(model: Model) -> N
     assert model.batches == [[1], [0, 10, 1, 11, 2, 12, 3, 13, 4, 14]]
 
 
+def test_clients_that_answer_at_once_do_not_fall_into_two_halves(model: Model) -> None:
+    async def client(batcher: Batcher, number: int) -> None:
+        for _ in range(4):
+            await batcher.submit({"n": [number]}, 1)
+            await asyncio.sleep(0)  # the turn in which its next request is read
+
+    async def work(batcher: Batcher) -> None:
+        first = [asyncio.ensure_future(client(batcher, number)) for number in range(4)]
+        await asyncio.to_thread(model.started.wait, 30)
+        others = [asyncio.ensure_future(client(batcher, number)) for number in range(4, 8)]
+        await asyncio.sleep(0)
+        model.free.set()
+        await asyncio.gather(*first, *others)
+
+    run(model, work)
+    assert [len(batch) for batch in model.batches] == [4, 8, 8, 8, 4]
+
+
 @pytest.mark.parametrize("cost", [SLOW, QUICK])
 def test_a_bad_row_fails_alone_and_is_named(model: Model, cost: Cost) -> None:
     model.free.set()
