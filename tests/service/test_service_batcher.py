@@ -75,7 +75,8 @@ def test_clients_that_answer_at_once_do_not_fall_into_two_halves(model: Model) -
     async def client(batcher: Batcher, number: int) -> None:
         for _ in range(4):
             await batcher.submit({"n": [number]}, 1)
-            await asyncio.sleep(0)  # the turn in which its next request is read
+            await asyncio.sleep(0)  # the turn in which its answer is sent, and its next request read
+            await asyncio.sleep(0)  # and another until that is understood
 
     async def work(batcher: Batcher) -> None:
         first = [asyncio.ensure_future(client(batcher, number)) for number in range(4)]
