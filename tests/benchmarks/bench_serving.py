@@ -4,6 +4,7 @@ The same network (`small`: 64→512→512→10, `wide`: 64→2048→2048→2048�
 one 8×8 image. Ours asks for a key with a scope and a rate, checks each item, counts metrics, logs each request to a file and captures `--capture` of
 them; the peers do none of that, except that Flask logs. Turns alternate. One JSON line: medians of requests/s, ms at p50 and p99, and CPU
 microseconds a request over each server's whole process tree; `ours_over`: ratios; `ideal`: CPU microseconds a row of the bare forward of 64 rows.
+`ours` has a process a core, as it is by default; `ours_1_worker` one, so that it sees all clients' rows.
 
 The first run installs the peers, each in an environment of its own in `--peers`.
 """
@@ -14,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,6 +68,8 @@ def measure(folder: Path, model: str, arguments: argparse.Namespace) -> dict[str
     ideals: list[float] = []
     with contextlib.ExitStack() as stack:
         sides = [stack.enter_context(ours(store, folder, arguments.capture))]
+        alone = stack.enter_context(ours(store, made(folder / "alone"), arguments.capture, "--workers", "1"))
+        sides.append(replace(alone, name="ours_1_worker"))
         for name in arguments.sides:
             kind, workers = PEERS[name]
             running = peer(arguments.peers, kind, folder, workers, PEER_MODEL=str(onnx))
@@ -75,8 +79,14 @@ def measure(folder: Path, model: str, arguments: argparse.Namespace) -> dict[str
             ideals.append(bare_cpu_us_per_row(onnx, x, min(1.0, arguments.seconds)))
     figures = compared(sides)
     ideal = median(ideals)
-    over = figures["ours"]["cpu_us_per_request"] / ideal
-    return {**figures, "ideal_cpu_us_per_row": round(ideal, 2), "ours_over_ideal": round(over, 3)}
+    over = {side: round(figures[side]["cpu_us_per_request"] / ideal, 3) for side in ("ours", "ours_1_worker")}
+    return {**figures, "ideal_cpu_us_per_row": round(ideal, 2), "over_ideal": over}
+
+
+def made(folder: Path) -> Path:
+    """The folder, new."""
+    folder.mkdir()
+    return folder
 
 
 def check_that_all_answer_alike(sides: list[Side], bodies: list[Any]) -> None:
