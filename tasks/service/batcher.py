@@ -5,8 +5,8 @@ alone, so that nobody else's answer suffers. Requests that were cancelled or wai
 """
 
 import asyncio
-import functools
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -23,10 +23,7 @@ Predict = Callable[[Columns], list[Any]]
 Observe = Callable[[Sequence[Work], int, float], None]  # a batch's works, its rows, and the seconds of its forward
 Outcome = tuple[Work, "list[Any] | Refusal"]
 ON_LOOP_SECONDS = 0.001  # a hop to a thread and back costs about 0.1 ms
-AHEAD_SECONDS = 0.1  # of work at most is handed to the thread ahead: nobody overtakes it any more
-QUIET_TURNS = (
-    3  # an answer is sent in one turn of the loop, the next request read at its end, and put into the queue in another
-)
+QUIET_TURNS = 3  # an answer is sent in one turn of the loop, the next request read at its end, and taken in in another
 NEWEST = 0.1  # weight of the newest batch in what a row is thought to cost
 NO_ANSWER = "no_answer"  # the item is as wanted, and yet the model has no finite answer for it
 RETRY = {"retry-after": "1"}
@@ -51,9 +48,8 @@ class Batcher:
     def __init__(self, predict: Predict, cost: Cost, executor: Executor, limits: Limits, observe: Observe) -> None:
         self._predict, self._cost, self._executor = predict, cost, executor
         self._limits, self._observe = limits, observe
-        self._queue = FairQueue()
-        self._scheduled = False
-        self._batches = self._ahead_rows = 0  # handed to the thread and not finished
+        self._queue, self._lock = FairQueue(), threading.Lock()
+        self._scheduled = self._busy = False  # busy: the thread computes, and takes full batches by itself
         self._row_seconds = cost.of(limits.batch_rows) / limits.batch_rows
 
     @property
@@ -64,15 +60,19 @@ class Batcher:
     @property
     def idle(self) -> bool:
         """Whether nothing waits and nothing is computed."""
-        return not self._queue.rows and not self._batches
+        return not self._queue.rows and not self._busy
 
     @property
     def takes_long(self) -> bool:
         """Whether what waits now takes so long that a client may go away meanwhile."""
-        return self._batches > 0 or self._cost.of(min(self.queued_rows, self._limits.batch_rows)) >= ON_LOOP_SECONDS
+        return self._busy or self._cost.of(min(self.queued_rows, self._limits.batch_rows)) >= ON_LOOP_SECONDS
 
     def room(self, rows: int, key: str) -> None:
         """Refusal 503 when too much waits already, 429 when it is this key's own."""
+        with self._lock:
+            self._room(rows, key)
+
+    def _room(self, rows: int, key: str) -> None:
         if not self._queue.rows or self._fits(rows):
             return
         if not self._queue.yields_to(key):
@@ -94,15 +94,16 @@ class Batcher:
         `key`: whose turn it takes; `seconds`: how long it may wait, where that is less than the limit; `timing`: is told when they came,
         when the forward began, both by time.monotonic(), and its seconds.
         """
-        self.room(rows, key)
-        while self._queue.rows and not self._fits(rows) and (last := self._queue.drop_for(key)):
-            message = f"queue: found {self._queue.rows} rows waiting, the most by this key; try again later"
-            last.answer.set_exception(Refusal(429, message, headers=RETRY, kind="overloaded"))
         now, most = time.monotonic(), self._limits.queue_seconds
         answer = asyncio.get_running_loop().create_future()
         work = Work(columns, rows, now, now + (min(seconds, most) if seconds else most), answer)
         work.timing = timing
-        self._queue.put(work, key)
+        with self._lock:
+            self._room(rows, key)
+            while self._queue.rows and not self._fits(rows) and (last := self._queue.drop_for(key)):
+                message = f"queue: found {self._queue.rows} rows waiting, the most by this key; try again later"
+                last.answer.set_exception(Refusal(429, message, headers=RETRY, kind="overloaded"))
+            self._queue.put(work, key)
         self._wake()
         return answer
 
@@ -110,38 +111,34 @@ class Batcher:
         waiting = self._queue.rows + rows
         return waiting <= self._limits.queue_rows and waiting * self._row_seconds <= self._limits.wait_seconds
 
-    def _may_begin(self) -> bool:
-        """Whether the model is idle, or will be before the loop comes round again: then a full batch is handed over ahead."""
-        if not self._batches:
-            return self._queue.rows > 0
-        full = self._queue.rows >= self._limits.batch_rows
-        return full and self._ahead_rows * self._row_seconds < AHEAD_SECONDS
-
     def _wake(self) -> None:
-        if not self._scheduled and self._may_begin():
+        if not self._scheduled and not self._busy and self._queue.rows:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._next)  # after the other requests that this turn has read
 
     def _next(self) -> None:
         self._scheduled = False
-        while self._may_begin() and (batch := self._gather()):
-            rows = sum(work.rows for work in batch)
-            if not self._batches and self._cost.of(rows) < ON_LOOP_SECONDS:
-                self._settle(batch, *timed(self._predict, batch))
-                break
-            self._batches, self._ahead_rows = self._batches + 1, self._ahead_rows + rows
-            done = asyncio.get_running_loop().run_in_executor(self._executor, timed, self._predict, batch)
-            done.add_done_callback(functools.partial(self._finished, batch, rows))
-        self._wake()
-
-    def _finished(self, batch: list[Work], rows: int, future: "asyncio.Future[tuple[list[Outcome], float]]") -> None:
-        self._batches, self._ahead_rows = self._batches - 1, self._ahead_rows - rows
-        self._settle(batch, *future.result())
-        if self._batches or self._scheduled:
+        batch, late = self._gather()
+        if not batch or self._cost.of(_rows(batch)) < ON_LOOP_SECONDS:
+            self._settle(late, *timed(self._predict, batch))
             self._wake()
             return
-        self._scheduled = True
-        asyncio.get_running_loop().call_soon(self._read_on, -1, 0)
+        self._busy = True
+        self._executor.submit(self._compute, asyncio.get_running_loop(), batch, late)
+
+    def _compute(self, loop: asyncio.AbstractEventLoop, batch: list[Work], late: list[Work]) -> None:
+        """In the thread: this batch, and then whatever full one waits, without the loop, which under overload comes round too rarely."""
+        outcomes, seconds = timed(self._predict, batch)
+        following = self._gather() if self._queue.rows >= self._limits.batch_rows else None
+        loop.call_soon_threadsafe(self._finished, late, outcomes, seconds, following is None)
+        if following:
+            self._executor.submit(self._compute, loop, *following)  # after the batches of other models
+
+    def _finished(self, late: list[Work], outcomes: list[Outcome], seconds: float, last: bool) -> None:
+        self._settle(late, outcomes, seconds)
+        if last:
+            self._busy, self._scheduled = False, True
+            asyncio.get_running_loop().call_soon(self._read_on, -1, 0)
 
     def _read_on(self, seen: int, quiet: int) -> None:
         """Begin the next batch as soon as a few turns of the loop bring nothing more: while there are answers to send and requests to read,
@@ -155,32 +152,44 @@ class Batcher:
         else:
             self._next()
 
-    def _gather(self) -> list[Work]:
-        """Works of up to `batch_rows` rows (at least one) that somebody still waits for."""
-        now, rows, batch = time.monotonic(), 0, []
-        while (work := self._queue.first()) and (not batch or rows + work.rows <= self._limits.batch_rows):
-            self._queue.take()
-            if work.expires < now:
-                work.answer.set_exception(Refusal(503, "queue: waited too long; try again later", headers=RETRY))
-                continue
-            batch.append(work)
-            rows += work.rows
-        return batch
+    def _gather(self) -> tuple[list[Work], list[Work]]:
+        """Works of up to `batch_rows` rows (at least one) that somebody still waits for, and those that have waited too long."""
+        now, rows, batch, late = time.monotonic(), 0, [], []
+        with self._lock:
+            while (work := self._queue.first()) and (not batch or rows + work.rows <= self._limits.batch_rows):
+                self._queue.take()
+                if work.expires < now:
+                    late.append(work)
+                    continue
+                batch.append(work)
+                rows += work.rows
+        return batch, late
 
-    def _settle(self, batch: list[Work], outcomes: list[Outcome], seconds: float) -> None:
+    def _settle(self, late: list[Work], outcomes: list[Outcome], seconds: float) -> None:
         for work, outcome in outcomes:
-            if work.answer.done():
-                continue
             if work.timing is not None:
                 work.timing += work.came, work.begun, seconds
-            if isinstance(outcome, Refusal):
-                work.answer.set_exception(outcome)
-            else:
-                work.answer.set_result(outcome)
+            _answer(work, outcome)
+        for work in late:
+            _answer(work, Refusal(503, "queue: waited too long; try again later", headers=RETRY))
         if outcomes:
-            rows = sum(work.rows for work, _ in outcomes)
-            self._row_seconds += NEWEST * (seconds / rows - self._row_seconds)
-            self._observe([work for work, _ in outcomes], rows, seconds)
+            works = [work for work, _ in outcomes]
+            self._row_seconds += NEWEST * (seconds / _rows(works) - self._row_seconds)
+            self._observe(works, _rows(works), seconds)
+
+
+def _rows(works: Sequence[Work]) -> int:
+    return sum(work.rows for work in works)
+
+
+def _answer(work: Work, outcome: list[Any] | Refusal) -> None:
+    """Unless nobody waits for it any more."""
+    if work.answer.done():
+        return
+    if isinstance(outcome, Refusal):
+        work.answer.set_exception(outcome)
+    else:
+        work.answer.set_result(outcome)
 
 
 def timed(predict: Predict, batch: list[Work]) -> tuple[list[Outcome], float]:

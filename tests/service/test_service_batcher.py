@@ -20,11 +20,13 @@ class Model:
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.free, self.started = threading.Event(), threading.Event()
+        self.free, self.started, self.third = threading.Event(), threading.Event(), threading.Event()
 
     def __call__(self, columns: Columns) -> list[Any]:
         self.batches.append(list(columns["n"]))
         self.started.set()
+        if len(self.batches) == 3:
+            self.third.set()
         self.free.wait(30)
         if min(columns["n"]) < 0:
             raise ArithmeticError("negative")
@@ -88,6 +90,17 @@ def test_clients_that_answer_at_once_do_not_fall_into_two_halves(model: Model) -
 
     run(model, work)
     assert [len(batch) for batch in model.batches] == [4, 8, 8, 8, 4]
+
+
+def test_full_batches_are_computed_while_the_loop_is_kept_busy(model: Model) -> None:
+    async def work(batcher: Batcher) -> list[list[Any]]:
+        answers = [batcher.submit({"n": [number]}, 1) for number in range(6)]
+        await asyncio.to_thread(model.started.wait, 30)
+        model.free.set()
+        assert model.third.wait(30)  # on the loop itself: no other turn of it comes before this
+        return await asyncio.gather(*answers)
+
+    assert run(model, work, batch_rows=2) == [[2 * number] for number in range(6)]
 
 
 @pytest.mark.parametrize("cost", [SLOW, QUICK])
