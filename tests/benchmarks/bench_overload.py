@@ -1,6 +1,7 @@
 """`python tests/benchmarks/bench_overload.py`: four times the load that our service can answer, for five minutes.
 
-The wide network (8.5 million weights), with keys, metrics, access log and capture. First the peak: 64 connections in a closed loop; then an open loop at
+A transformer of ten million weights in int8 (`--model wide`: 8.5 million in layers, of which one core of a sender in Python cannot send four times as
+many as another answers), with keys, metrics, access log and capture. First the peak: 64 connections in a closed loop; then an open loop at
 `--times` that rate over `--connections`, by a sender that has a core to itself (the last), while the service has the others. One JSON line: the peak, goodput (answers
 with 200 a second) and its share of the peak, statuses, milliseconds to an answer and to a refusal, and resident memory of the whole process tree
 with its slope; and a plot (`--plot`). What is started on one core alone shares it.
@@ -22,9 +23,11 @@ from urllib.parse import urlsplit
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2])]
 
+import networks  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
-from networks import artifact, images, released  # noqa: E402
+import text_network  # noqa: E402
+from networks import released  # noqa: E402
 from peers import first_answer, tree  # noqa: E402
 from turns import Side, ours  # noqa: E402
 
@@ -40,7 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--connections", type=int, default=2000, help="of the open loop: so many requests may wait at a time"
     )
-    parser.add_argument("--model", choices=("small", "wide"), default="wide")
+    parser.add_argument("--model", choices=("small", "wide", "transformer"), default="transformer")
     parser.add_argument("--capture", type=float, default=0.1, help="share of requests that is kept")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw a PNG there")
     arguments = parser.parse_args()
@@ -55,9 +58,10 @@ def main() -> None:
 
 def measure(folder: Path, arguments: argparse.Namespace, cores: list[int]) -> tuple[dict[str, Any], list[Any]]:
     """The line, and by the second what was answered and how much memory there was."""
-    store = released(folder, artifact(arguments.model), images(9))
-    bodies = [{"input_data": [image]} for image in images(16, seed=1)]
-    with ours(store, folder, arguments.capture) as side:
+    name, files, items = named(arguments.model)
+    store = released(folder, files, items[:9], name)
+    bodies = [{"input_data": [item]} for item in items]
+    with ours(store, folder, arguments.capture, name=name) as side:
         first_answer(side.url, bodies[0], side.headers, side.process)
         order = {"bodies": bodies, "headers": dict(side.headers), "cores": cores[-1:]}
         closed = {**order, "rate": 0, "connections": 64}
@@ -86,6 +90,13 @@ def measure(folder: Path, arguments: argparse.Namespace, cores: list[int]) -> tu
         "answers_again_afterwards": len(last) == 1,
         **_figures(series, end, arguments.seconds, peak),
     }, series
+
+
+def named(model: str) -> tuple[str, dict[str, bytes], list[Any]]:
+    """A model's name, the files of its artifact, and 16 items for it."""
+    if model == "transformer":
+        return text_network.NAME, text_network.artifact("dynamic")[0], text_network.texts(16, seed=1)
+    return networks.NAME, networks.artifact(model), networks.images(16, seed=1)
 
 
 def _figures(series: list[Any], end: dict[str, Any], seconds: float, peak: float) -> dict[str, Any]:
