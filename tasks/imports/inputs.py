@@ -82,7 +82,7 @@ class Taken:
 
 def table_of(inputs: Sequence[End], rows: Rows, asked: Asked, texts: Sequence[str]) -> Taken:
     """A table of numbers for one input (N, F), or a column for each of several inputs (N, 1). `texts`: the categories that the graph knows."""
-    if len(inputs) == 1 and inputs[0].dtype != "string":
+    if len(inputs) == 1 and inputs[0].dtype != "string" and len(inputs[0].shape) == 2:
         names = _chosen(rows, asked)
         width = inputs[0].shape[1]
         if width is not None and width != len(names):
