@@ -13,6 +13,7 @@ from typing import Any
 import joblib
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 import torch
 from handmade import ITEMS, ROWS, TARGETS, onnx_model
@@ -20,11 +21,12 @@ from imported import importing, linear_iris, write_irises, write_json
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from sklearn.linear_model import LogisticRegression
 
-from storage.errors import ConfigError
-from tasks.imports.inputs import Asked
+from storage.errors import ConfigError, SchemaError
+from tasks.graphs.foreign import End
+from tasks.imports.inputs import Asked, image_of
 from tasks.imports.kinds import SAFETENSORS
 from tasks.imports.originals import open_original
-from tasks.imports.tables import read_rows
+from tasks.imports.tables import Rows, read_rows
 
 
 class Trap:
@@ -183,6 +185,21 @@ ROWS_GIVEN: dict[str, tuple[str, tuple[str, ...], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("[[1, 2], [3]]", "found [[1, 2], [3]], wanted the numbers of an image"),
+        ("[]", "found [], wanted the numbers of an image"),
+        ('[["a", "b"]]', "wanted the numbers of an image"),
+        ("[[1, -2]]", "row 2: found a pixel of -2"),
+    ],
+)
+def test_a_cell_that_is_no_image_is_refused_with_its_row(cell: str, words: str):
+    rows = Rows("rows", pa.table({"x": ["[[1, 2]]", cell]}), 2, True)
+    with pytest.raises(SchemaError, match=re.escape(words)):
+        image_of(End("x", "float32", (None, 1, None, None)), rows, Asked())
+
+
 DESCRIPTIONS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no shape": ({"input": {}}, "model.json", "no valid model.json"),
     "a shape of words": (
@@ -239,6 +256,8 @@ def test_labelled_rows_of_unknown_classes_and_too_few_rows_are_refused(tmp_path:
         (("--data", "rows.csv"), "found no --target"),
         (("--data", "rows.csv", "--target", "y", "--promote"), "--promote: found --data beside it"),
         (("--sample", "rows.csv", "--tolerance", "0"), "--tolerance: found 0"),
+        (("--sample", "rows.csv", "--tolerance", "1"), "--tolerance: found 1, wanted more than 0 and less than 0.5"),
+        (("--sample", "rows.csv", "--margin", "inf"), "--margin: found inf"),
         (("--sample", "rows.csv", "--mean", "half"), "--mean: found 'half'"),
     ],
 )
