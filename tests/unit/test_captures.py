@@ -26,7 +26,7 @@ from storage.registry import Registry
 from storage.signing import open_keyring
 from storage.verification import verify_store
 from tasks.captures.expiring import expire
-from tasks.captures.forgetting import forget, remove_abandoned
+from tasks.captures.forgetting import forget
 from tasks.captures.joining import summaries
 from tasks.captures.objects import get_table
 from tasks.captures.packed import Shaper
@@ -189,7 +189,7 @@ def test_rows_without_a_subject_cannot_be_forgotten_by_mistake(iris: Iris, subje
 KILLED = """
 import os, signal, sys
 from storage.objects import ObjectStore, open_store
-from tasks.captures.forgetting import forget, remove_abandoned
+from tasks.captures.forgetting import forget
 left = [int(sys.argv[1])]
 def dying(act):
     def done(self, key, *rest):
@@ -272,7 +272,7 @@ def test_what_a_killed_writer_left_is_removed_when_nobody_can_be_writing_it(iris
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 700,) * 2)
-    remove_abandoned(store)
+    forget(store, "iris", "nobody of these", lambda _: None)
     assert (old.exists(), young.exists()) == (False, True)
 
 
