@@ -214,6 +214,9 @@ def _add_captures(commands) -> None:
     captures.add_argument("--export", metavar="FILE.parquet", default="", help="write the rows, with their labels")
     captures.add_argument("--version", type=int, metavar="N", help="of this version only")
     captures.add_argument("--since", metavar="TIME", default="", help="from then on: 2026-11-21T14:03, or 14:03")
+    captures.add_argument(
+        "--expire", metavar="DAYS", type=float, help="delete what is older, as a running service does"
+    )
     captures.add_argument("--json", action="store_true", help="one JSON object on stdout")
     forget = _command(commands, "forget", "erase everything that was captured of a subject")
     forget.add_argument("name", metavar="NAME", help="the model")

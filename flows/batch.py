@@ -19,7 +19,7 @@ from storage.objects import ObjectStore, open_store
 from storage.refs import ArtifactRef, PredictionsRef
 from storage.registry import Version, open_registry
 from storage.runs import new_run_id, put_run
-from tasks.batch.laying import check_apart, lay_out
+from tasks.batch.laying import check_apart, lay_out, output_lease
 from tasks.batch.planning import located_sources
 from tasks.frames.identity import as_identity
 from tasks.inference.releases import load_version
@@ -49,7 +49,10 @@ def predict_batch(
         run.made(ref)
         meta = read_manifest(store, ref.digest).meta
         facts = {"model": name, "version": version.number, **meta, "predictions": ref.digest}
-        written = lay_out(store, ref.digest, batch.output, facts, reporter("write"))
+        with hold_lease(
+            store, output_lease(batch.output), _say_another_writes
+        ):  # else of two each says that all is its own
+            written = lay_out(store, ref.digest, batch.output, facts, reporter("write"))
     return {**written, **run.told(), "output": batch.output}
 
 
@@ -122,6 +125,10 @@ def _say_waiting() -> None:
 
 def _say_another() -> None:
     reporter("predict")({"event": "waiting for another run that predicts the very same"})
+
+
+def _say_another_writes() -> None:
+    reporter("write")({"event": "waiting for another run that writes into the same output"})
 
 
 def _verified(store: ObjectStore, name: str, wanted: str | int) -> Version:

@@ -7,18 +7,17 @@ No flow is started for it, so no Prefect server: its parts are cached, retried a
 
 import json
 import sys
-import traceback
 from typing import Any
 
 from flows.batch import predict_batch
 from flows.display import Display
-from storage.errors import ConfigError, MillraceError
+from flows.failing import failed
 from storage.root import keep_inside
 from storage.surroundings import surrounded
 from tasks.batch.on_cluster import predict_on_cluster
 from tasks.sections import BatchSection, ClusterSection
 
-FAILED, MISUSE, INTERRUPTED = 1, 2, 130
+INTERRUPTED = 130
 
 
 def main(order: dict[str, Any]) -> int:
@@ -31,17 +30,8 @@ def main(order: dict[str, Any]) -> int:
             summary = predict_batch(
                 order["name"], order["wanted"], batch, cluster, order["storage"], predict_on_cluster
             )
-    except MillraceError as error:
-        if order["debug"]:
-            traceback.print_exc()
-        sys.stderr.write(f"millrace: {error}\n")
-        return MISUSE if isinstance(error, ConfigError) else FAILED
     except Exception as error:  # noqa: BLE001  what nobody foresaw: still one line; --debug shows the rest
-        if order["debug"]:
-            traceback.print_exc()
-        text = f"{type(error).__name__}: {error}; run again with `millrace --debug predict …` for the whole story"
-        sys.stderr.write(f"millrace: {text}\n")
-        return FAILED
+        return failed(error, order["debug"], "predict")
     sys.stdout.write(json.dumps(summary) + "\n" if order["json"] else told(summary))
     return 0
 

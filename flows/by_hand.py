@@ -7,15 +7,14 @@ import json
 import os
 import sys
 import threading
-import traceback
 from typing import Any, NoReturn
 
 from flows.at_home import CONSOLE, is_quiet
 from flows.ending import show_summary, verdict_code
+from flows.failing import failed
 from flows.local_prefect import use_server
 from flows.settings import PipelineConfig
 from flows.steps import STEPS
-from storage.errors import ConfigError, MillraceError
 from storage.fingerprints import reach
 from storage.objects import open_store
 from storage.registry import open_registry
@@ -23,7 +22,6 @@ from storage.root import default_storage, keep_inside
 from storage.surroundings import surrounded
 from tasks.sections import StorageSection
 
-FAILED, MISUSE = 1, 2
 LEAVE_SECONDS = 20.0
 
 
@@ -36,23 +34,15 @@ def main(order: dict[str, Any]) -> int:
             _look_ahead(order["config"])
             summary = _run(order["config"], order["force"])
             show_summary(summary, PipelineConfig.model_validate(order["config"]), order["json"])
-    except MillraceError as error:
-        if order["debug"]:
-            traceback.print_exc()
-        sys.stderr.write(f"millrace: {error}\n")
-        return MISUSE if isinstance(error, ConfigError) else FAILED
     except Exception as error:  # noqa: BLE001  what nobody foresaw: still one line; --debug shows the rest
-        if order["debug"]:
-            traceback.print_exc()
-        sys.stderr.write(f"millrace: {_told(error)}\n")
-        return FAILED
+        return failed(error, order["debug"], "run", _told(error))
     return verdict_code(summary)
 
 
 def _told(error: Exception) -> str:
     if type(error).__module__.partition(".")[0] in ("httpx", "httpcore"):
         return f"Prefect's server does not answer any more ({error}); what was finished is kept, run again"
-    return f"{type(error).__name__}: {error}; run again with `millrace --debug run …` for the whole story"
+    return ""
 
 
 def leave(code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -18,13 +19,35 @@ MEGABYTE = 1e6
 
 
 def captures(arguments: argparse.Namespace) -> int:
-    """List what was captured by version, or write it with its labels to one Parquet file."""
+    """List what was captured by version, write it with its labels to one Parquet file, or delete what is too old."""
+    if arguments.expire is not None:
+        return _expire(arguments)
     since = read_time(arguments.since, time.time()) if arguments.since else 0.0
     file = Path(arguments.export)
     if arguments.export and (file.suffix != ".parquet" or not file.absolute().parent.is_dir()):
         raise ConfigError(f"--export: found {arguments.export!r}, wanted a .parquet file in a folder that is there")
     store = _store_of(arguments)
     return _export(arguments, store, since, file) if arguments.export else _list(arguments, store, since)
+
+
+def _expire(arguments: argparse.Namespace) -> int:
+    """Delete by age, as the recorder of a service does every hour: for where none runs any more."""
+    from storage.audit import record
+    from tasks.captures.expiring import expire
+
+    if arguments.export or arguments.version is not None or arguments.since:
+        raise ConfigError(
+            "--expire: found --export, --version or --since beside it, wanted it alone: all of the model that is older goes"
+        )
+    if not 0 < arguments.expire < math.inf:
+        raise ConfigError(f"--expire: found {arguments.expire:g}, wanted days, more than 0")
+    store = _store_of(arguments)
+    record(store.url, "expire-captures", {"model": arguments.name, "keep_days": arguments.expire})
+    gone = expire(store, arguments.expire, time.time(), arguments.name)
+    told = {"model": arguments.name, "keep_days": arguments.expire, "deleted": gone}
+    said = f"{arguments.name}: {gone:,} files older than {arguments.expire:g} days deleted"
+    sys.stdout.write((json.dumps(told) if arguments.json else said) + "\n")
+    return 0
 
 
 def forget(arguments: argparse.Namespace) -> int:

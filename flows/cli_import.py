@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(
             "--promote: found --data beside it, wanted one of the two: with labelled rows the gate decides"
         )
-    for option, least in (("margin", 0.0), ("tolerance", 0.0)):
+    for option, most in (("margin", math.inf), ("tolerance", 0.5)):  # probabilities are never more than 1 apart
         value = getattr(arguments, option)
-        if value is not None and not value > least:
-            raise ConfigError(f"--{option}: found {value:g}, wanted more than 0")
+        if value is not None and not 0 < value < most:
+            raise ConfigError(f"--{option}: found {value:g}, wanted more than 0 and less than {most:g}")
 
 
 def _tell(text: str) -> None:

@@ -54,15 +54,13 @@ def import_model(wish: Wish, tell: Tell) -> dict[str, Any]:
         rows.column(wish.asked.target)
     original = open_original(kind, file, rows, wish.asked)
     size = f"{original.facts['parameters']:,} parameters"
-    tell(f"opened {file.name}: {kind}, {size}; it answers {len(rows):,} rows of {rows.url}")
+    tell(f"opened {file.name}: {kind}, {size}; it answers {rows.told} of {rows.url}")
     answers = understand(original, wish.said, rows)
     imported = put_artifact(open_store(wish.storage), original, answers, wish.asked.target)
     parity = _parity(wish, imported)
     tell(f"parity holds: {parity['rows']} rows, at most {parity['max_difference']:.2g} from the original")
     serving = what_serves(open_registry(wish.storage), wish.name, wish.alias, imported)
-    judged = _judged(wish, imported, serving) if wish.data else None
-    if judged:
-        tell(f"judged by {judged.rows:,} rows: {judged.verdict.decision}")
+    judged = _judged(wish, imported, serving, tell) if wish.data else None
     version, serves = _released(wish, imported, serving, judged, _origin(file, kind, original), tell)
     return _summary(wish, kind, imported, parity, judged, version, serves)
 
@@ -101,12 +99,14 @@ def _parity_rows(imported: Imported) -> int:
     return max(1, min(PARITY_ROWS, PARITY_NUMBERS // int(np.prod(imported.transforms.input_shape))))
 
 
-def _judged(wish: Wish, imported: Imported, serving: Serving) -> Judged:
+def _judged(wish: Wish, imported: Imported, serving: Serving, tell: Tell) -> Judged:
     rows = read_rows(wish.data)
     y_N = truth(imported.answers, rows, wish.asked.target)
     section = _section(wish, imported.answers, y_N)
     store, registry = open_store(wish.storage), open_registry(wish.storage)
-    return judge(store, registry, section, imported, rows, y_N, wish.name, serving)
+    judged = judge(store, registry, section, imported, rows, y_N, wish.name, serving)
+    tell(f"judged by {rows.told}: {judged.verdict.decision}")
+    return judged
 
 
 def _section(wish: Wish, answers: Answers, y_N: np.ndarray) -> EvaluateSection:

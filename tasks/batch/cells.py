@@ -15,6 +15,8 @@ def cell_value(text: str, schema: Mapping[str, Any]) -> Any:
     if (numeric and text.strip() in MISSING) or ("null" in kinds and not text.strip()):
         return None
     if numeric:
+        if "_" in text or not text.isascii():
+            return text  # Python takes 1_0 and ١٠ for ten, the readers of training data take neither
         try:
             number = float(text)
         except ValueError:

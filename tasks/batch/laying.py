@@ -4,6 +4,7 @@
 `complete` false and all that may be found, then the files, then again: so what an interrupted run left is known as ours.
 """
 
+import hashlib
 import json
 import os
 import time
@@ -43,9 +44,14 @@ def lay_out(store: ObjectStore, digest: str, output: str, facts: Mapping[str, An
     return summary
 
 
+def output_lease(output: str) -> str:
+    """The name of the lease by which those who write into the same place wait for one another."""
+    return f"output-{hashlib.sha256(_plain(locate(output).url).encode()).hexdigest()[:32]}"
+
+
 def check_apart(output: str, sources: Iterable[str], files: Iterable[File]) -> None:
     """ConfigError where the output would be read as a source: now, or by the next run."""
-    place = locate(output).url
+    place = _plain(locate(output).url)
     for url in sources:
         if not any(char in url for char in MAGIC) and f"{place}/".startswith(f"{_plain(url)}/"):
             raise ConfigError(
@@ -57,9 +63,9 @@ def check_apart(output: str, sources: Iterable[str], files: Iterable[File]) -> N
 
 
 def _plain(url: str) -> str:
-    """A local path as an absolute one, a URL without its last slash."""
+    """A local path as an absolute one without links, a URL without its last slash."""
     path = url.removeprefix("file://")
-    return url.rstrip("/") if "://" in path else os.path.abspath(os.path.expanduser(path))
+    return url.rstrip("/") if "://" in path else os.path.realpath(os.path.expanduser(path))
 
 
 def _place(name: str) -> str:

@@ -11,7 +11,7 @@ from storage.errors import ConfigError, SchemaError
 from storage.manifests import Manifest, put_manifest
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
-from tasks.batch.parts import PREDICTION, PROBABILITY, Wanted, load_predictor, predict_part
+from tasks.batch.parts import ORIGIN, PREDICTION, PROBABILITY, Wanted, load_predictor, predict_part
 from tasks.batch.planning import Part, plan_parts, source_section
 from tasks.batch.spreading import crew
 from tasks.frames.shelved import Report, Work, complete, make_work
@@ -75,7 +75,7 @@ def _check_columns(batch: BatchSection, predictor: Predictor, file: str, found: 
     repeated = next((name for name in wanted if found.count(name) > 1), None)
     if repeated is not None:
         raise SchemaError(f"{file}: found the column {repeated!r} twice, wanted it once; rename one of them")
-    ours = {PREDICTION, *(PROBABILITY + name for name in predictor.classes if batch.probabilities)}
+    ours = {*ORIGIN, PREDICTION, *(PROBABILITY + name for name in predictor.classes if batch.probabilities)}
     taken = next((name for name in (found if everything else batch.keep) if name in ours), None)
     if taken is not None:
         raise SchemaError(

@@ -17,6 +17,7 @@ from storage.leftovers import find_leftovers
 from storage.objects import ObjectStore
 from tasks.captures.objects import get_table, get_tables, pc, put_table
 from tasks.captures.places import FOLDER, Captured, captured, unknown_labels
+from tasks.captures.redaction import REDACTED
 
 SUBJECT_CHARACTERS = 200  # as many as the service keeps
 ABANDONED_SECONDS = 600.0  # a write takes seconds: what is older was left by a killed writer
@@ -74,7 +75,7 @@ class _Search:
         ids = set[str]()
         for one, table in get_tables(store, [one for one in every if not one.place.labels], ["request_id", "subject"]):
             of_subject = table.filter(pc.equal(table["subject"], subject))
-            self._nameless += table["subject"].null_count
+            self._nameless += pc.sum(_is_nameless(table["subject"])).as_py() or 0
             if of_subject.num_rows:
                 self.objects.append(one)
                 self._rows += of_subject.num_rows
@@ -89,6 +90,11 @@ class _Search:
     def erasure(self) -> Erasure:
         """In numbers."""
         return Erasure(self._rows, len(self.objects), self._labels, len(self.label_objects), self._nameless)
+
+
+def _is_nameless(subjects: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where there is no subject, or one that a pattern of the redaction has changed."""
+    return pc.fill_null(pc.match_substring(subjects, REDACTED), True)
 
 
 def remove_abandoned(store: ObjectStore) -> None:

@@ -1,12 +1,14 @@
 """ONNX graphs that others made: what they are and take and give, read from the graph itself; nothing of them runs here."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
+from google.protobuf.message import DecodeError
+from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, inliner, numpy_helper
+from onnx.checker import ValidationError
 
 from storage.errors import CorruptArtifact, Untrusted
 from tasks.graphs.canonical import every_graph
@@ -32,12 +34,16 @@ class End:
 
 
 def open_foreign(data: bytes, name: str) -> ModelProto:
-    """The graph in the file `name` with its local functions written out. Untrusted where weights lie in other files; CorruptArtifact for operators that
-    ONNX Runtime does not have."""
+    """The graph in the file `name` with its local functions written out. Untrusted where weights lie in other files; CorruptArtifact for what is no
+    whole graph, and for operators that ONNX Runtime does not have."""
     model = ModelProto()
-    model.ParseFromString(data)
-    if model.functions:
-        model = inliner.inline_local_functions(model)
+    try:
+        model.ParseFromString(data)
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+    except (DecodeError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CorruptArtifact(f"{name}: no whole ONNX graph: {reason}; export it again") from None
     for tensor in _tensors(model):
         if tensor.data_location == ELSEWHERE:
             raise Untrusted(
@@ -163,7 +169,7 @@ def _tensors(model: ModelProto) -> Iterator[TensorProto]:
     """Every tensor that the model holds: weights and constants, those of inner graphs too."""
     for graph in every_graph(model.graph):
         yield from graph.initializer
-        yield from (part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices))
+        yield from _dense(graph.sparse_initializer)
     for node in _nodes(model.graph):
         yield from _constants(node)
 
@@ -173,3 +179,9 @@ def _constants(node: NodeProto) -> Iterator[TensorProto]:
         if attribute.HasField("t"):
             yield attribute.t
         yield from attribute.tensors
+        yield from _dense([attribute.sparse_tensor, *attribute.sparse_tensors])
+
+
+def _dense(sparse: Iterable[SparseTensorProto]) -> Iterator[TensorProto]:
+    """The tensors that they are made of, which may lie in other files like any other."""
+    return (part for tensor in sparse for part in (tensor.values, tensor.indices))

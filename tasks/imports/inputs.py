@@ -15,7 +15,7 @@ from tasks.graphs.adapting import Feed
 from tasks.graphs.foreign import End
 from tasks.imports.tables import Rows
 from tasks.transforms.images import ImageInput
-from tasks.transforms.items import Refused, did_you_mean
+from tasks.transforms.items import Refused, did_you_mean, show
 from tasks.transforms.tables import TableInput
 
 CHANNELS = (1, 3)
@@ -82,7 +82,7 @@ class Taken:
 
 def table_of(inputs: Sequence[End], rows: Rows, asked: Asked, texts: Sequence[str]) -> Taken:
     """A table of numbers for one input (N, F), or a column for each of several inputs (N, 1). `texts`: the categories that the graph knows."""
-    if len(inputs) == 1 and inputs[0].dtype != "string":
+    if len(inputs) == 1 and inputs[0].dtype != "string" and len(inputs[0].shape) == 2:
         names = _chosen(rows, asked)
         width = inputs[0].shape[1]
         if width is not None and width != len(names):
@@ -116,9 +116,8 @@ def image_of(end: End, rows: Rows, asked: Asked) -> Taken:
         )
     last = end.shape[3] in CHANNELS and end.shape[1] not in CHANNELS
     sizes = (end.shape[1], end.shape[2], end.shape[3]) if last else (end.shape[2], end.shape[3], end.shape[1])
-    first = rows.cells(names[0])[0]
-    shape = _shape(sizes, first, end)
     maximum = _maximum(rows, names[0])
+    shape = _shape(sizes, next(rows.cells(names[0])), end)
     fields = {
         "name": names[0],
         "shape": list(shape),
@@ -181,16 +180,24 @@ def _shape(sizes: Sequence[int | None], first: Any, end: End) -> tuple[int, int,
 
 
 def _maximum(rows: Rows, name: str) -> float:
-    cells = [cell for cell in rows.cells(name) if isinstance(cell, list)]
-    values = (
-        np.concatenate([np.ravel(np.asarray(cell, dtype=np.float64)) for cell in cells]) if cells else np.array([255.0])
-    )
-    if values.min() < 0:
-        raise SchemaError(
-            f"{rows.url}: column {name!r}: found a pixel of {values.min():g}, wanted pixels as they are in files; say how the model scales "
-            "them with --mean and --std"
-        )
-    return 255.0 if values.max() > 1 else 1.0
+    greatest = list[float]()
+    for number, cell in enumerate(rows.cells(name), 1):
+        if not isinstance(cell, list):
+            continue
+        try:
+            pixels = np.asarray(cell, dtype=np.float64)
+            least, most = float(pixels.min()), float(pixels.max())
+        except (TypeError, ValueError):  # lists of several lengths, of none, or of what is no number
+            raise SchemaError(
+                f"{rows.url}: column {name!r}: row {number}: found {show(cell)}, wanted the numbers of an image"
+            ) from None
+        if least < 0:
+            raise SchemaError(
+                f"{rows.url}: column {name!r}: row {number}: found a pixel of {least:g}, wanted pixels as they are in files; say how the model "
+                "scales them with --mean and --std"
+            )
+        greatest.append(most)
+    return 1.0 if greatest and max(greatest) <= 1 else 255.0
 
 
 def _channels(option: str, given: Sequence[float], channels: int, otherwise: float) -> list[float]:

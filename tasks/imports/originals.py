@@ -18,12 +18,14 @@ from onnx import ModelProto
 from infra.launcher import launch
 from storage.errors import ConfigError, CorruptArtifact, ProcessFailed
 from storage.root import scratch_folder
-from tasks.graphs.foreign import class_labels, ends, facts, known_texts, open_foreign, zip_map
+from tasks.graphs.foreign import End, class_labels, ends, facts, known_texts, open_foreign, zip_map
 from tasks.imports.inputs import Asked, Taken, as_served, image_of, table_of
-from tasks.imports.kinds import DESCRIPTION, ONNX, SAFETENSORS, SKOPS
+from tasks.imports.kinds import DESCRIPTION, ONNX, SAFETENSORS, SKOPS, WEIGHTS
 from tasks.imports.tables import Rows
 from tasks.inference.graphs import CHUNK_ROWS, DEPENDS_ON_BATCH
 
+FITTED = ("transforms.json", "transforms/transforms.json")  # what training scaled by
+TASKS = ("classification", "regression")
 PROGRAMS = {SAFETENSORS: "tasks.nn.importer", SKOPS: "tasks.estimators.importer"}
 
 
@@ -60,12 +62,12 @@ def _graph(data: bytes, name: str, rows: Rows, asked: Asked) -> Original:
     taken = _taken(model, rows, asked)
     columns = taken.columns(rows)
     arrays = taken.arrays(columns)
-    batch = ends(model.graph.input)[0].shape[:1]
-    if batch not in ((None,), (1,)):
+    batches = {end.shape[0]: end for end in ends(model.graph.input)}
+    if fixed := next((end for size, end in batches.items() if size not in (None, 1)), None):
         raise ConfigError(
-            f"input {ends(model.graph.input)[0]}: takes batches of {batch[0]} only; export it with a free batch (dynamic_shapes)"
+            f"input {fixed}: takes batches of {fixed.shape[0]} only; export it with a free batch (dynamic_shapes)"
         )
-    single = batch == (1,) or DEPENDS_ON_BATCH in data
+    single = 1 in batches or DEPENDS_ON_BATCH in data
     answers = _run(session, arrays, 1 if single else CHUNK_ROWS, name)
     return _chosen(model, taken, columns, answers, {**facts(model, len(data)), "format": ONNX})
 
@@ -76,7 +78,7 @@ def open_session(data: bytes, name: str) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:
         raise CorruptArtifact(
             f"{name}: ONNX Runtime cannot load it: {str(error)[:300]}; export it for an opset that it has"
@@ -88,7 +90,7 @@ def _taken(model: ModelProto, rows: Rows, asked: Asked) -> Taken:
     numeric = all(end.dtype == "string" or end.dtype.startswith(("float", "int", "uint", "bool")) for end in inputs)
     if len(inputs) == 1 and len(inputs[0].shape) == 4 and numeric:
         return image_of(inputs[0], rows, asked)
-    if numeric and inputs and (len(inputs) > 1 or len(inputs[0].shape) in (1, 2)):
+    if numeric and inputs and all(end.shape for end in inputs) and (len(inputs) > 1 or len(inputs[0].shape) < 3):
         texts = known_texts(model) if any(end.dtype == "string" for end in inputs) else ()
         return table_of(inputs, rows, asked, texts)
     raise ConfigError(
@@ -122,12 +124,14 @@ def _chosen(
 ) -> Original:
     """The output that is the answer: the one of real numbers; beside it there may be one of labels."""
     rows = len(next(iter(columns.values())))
-    maps = {name: zip_map(model, name) for name, value in answers.items() if isinstance(value, list)}
+    lists = {name: zip_map(model, name) for name, value in answers.items() if isinstance(value, list)}
+    maps = {name: found for name, found in lists.items() if found[0]}
     numbers = {
         name: value for name, value in answers.items() if isinstance(value, np.ndarray) and value.dtype.kind == "f"
     }
     others = [name for name in answers if name not in maps and name not in numbers]
-    if len(maps) + len(numbers) != 1 or len(others) > 1:
+    labelled = [np.size(answers[name]) for name in others if name not in lists]
+    if len(maps) + len(numbers) != 1 or labelled not in ([], [rows]) or len(labelled) < len(others):
         found = "; ".join(map(str, ends(model.graph.output)))
         raise ConfigError(
             f"the model gives {found}; wanted one output of real numbers (probabilities, logits or values), and beside it labels at most: "
@@ -147,6 +151,10 @@ def _chosen(
         raise ConfigError(
             f"output {output!r}: found {len(outputs)} answers to {rows} rows, wanted one a row; export it with a free batch"
         )
+    if not outputs.size:
+        raise ConfigError(
+            f"output {output!r}: found no numbers in a row's answer, wanted at least one; export another output"
+        )
     return Original(model, taken, columns, output, outputs, told, labels, classes)
 
 
@@ -154,7 +162,7 @@ def _network(path: Path, rows: Rows, asked: Asked, folder: Path) -> Original:
     """Weights of one of our families: torch rebuilds it from model.json beside them, exports it and answers."""
     description = _description(path.with_name(DESCRIPTION))
     shape = tuple(description["input"]["shape"])
-    given = _end_of(shape, description)
+    given = End("x", description["input"]["dtype"], (None, *shape))
     taken = image_of(given, rows, asked) if len(shape) == 3 else table_of([given], rows, asked, ())
     columns = taken.columns(rows)
     np.save(folder / "features.npy", taken.input.features(columns))
@@ -217,29 +225,27 @@ def _made(folder: Path, path: Path, kind: str) -> tuple[ModelProto, dict[str, An
 
 
 def _description(path: Path) -> dict[str, Any]:
-    """model.json beside the weights; ConfigError where it is missing or says too little."""
+    """model.json beside the weights; ConfigError where it is missing or says too little, or where fitted transforms lie there, too."""
+    if fitted := next((path.parent / name for name in FITTED if (path.parent / name).exists()), None):
+        raise ConfigError(
+            f"{fitted}: lies beside the weights, but an imported network takes numbers as they come, so it would be given unscaled ones; import "
+            f"model.onnx with the scaling in it, or give rows that are scaled, and {WEIGHTS} and {DESCRIPTION} in a folder of their own"
+        )
     try:
         found = json.loads(path.read_bytes())
         complete = {"family", "options", "task", "classes", "input", "outputs"} <= found.keys()
+        shape, dtype = found["input"]["shape"], found["input"]["dtype"]
+        complete = complete and all(type(size) is int and size > 0 for size in shape) and len(shape) in (1, 3)
+        complete = complete and found["task"] in TASKS and isinstance(found["classes"], list)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: is missing: weights alone do not say what network they are of; put the {DESCRIPTION} of its training beside them"
         ) from None
-    except (ValueError, AttributeError) as error:
-        raise ConfigError(f"{path}: no valid {DESCRIPTION}: {error}") from None
-    if not complete or found["family"] == "sklearn" or found["input"]["dtype"] != "float32":
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path}: no valid {DESCRIPTION}: {type(error).__name__}: {error}") from None
+    if not complete or found["family"] == "sklearn" or dtype != "float32":
         raise ConfigError(
             f"{path}: found {sorted(found)} of family {found.get('family')!r}; wanted family, options, task, classes, input and outputs of a "
-            "network that takes numbers or images (mlp, cnn, resnet)"
+            "network that takes numbers (F) or images (C, H, W) and gives classes or a value (mlp, cnn, resnet)"
         )
     return found
-
-
-def _end_of(shape: tuple[int, ...], description: Mapping[str, Any]) -> Any:
-    from tasks.graphs.foreign import End
-
-    if len(shape) not in (1, 3):
-        raise ConfigError(
-            f"{DESCRIPTION}: found an input of shape {list(shape)}, wanted numbers (F) or images (C, H, W)"
-        )
-    return End("x", description["input"]["dtype"], (None, *shape))

@@ -1,7 +1,7 @@
 """The rows that come with a model: a sample to try it on, or labelled rows to judge it by. N rows, F columns."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,14 @@ class Rows:
             raise SchemaError(f"{self.url}: column {name!r}: row {row}: found no value, wanted one")
         return texts.to_pylist()
 
-    def cells(self, name: str) -> list[Any]:
-        """The cells as Python values; lists that JSON lines hold, as lists."""
-        found = self.column(name).to_pylist()
-        return [json.loads(cell) if isinstance(cell, str) and cell[:1] == "[" else cell for cell in found]
+    def cells(self, name: str) -> Iterator[Any]:
+        """The cells as Python values, one after the other, as an image's take much room; lists that JSON lines hold, as lists."""
+        return (_listed(cell.as_py()) for cell in self.column(name))
+
+    @property
+    def told(self) -> str:
+        """How many rows these are, and of how many."""
+        return f"{len(self):,} rows" if self.whole else f"{len(self):,} of about {self.about:,} rows"
 
     def is_numeric(self, name: str) -> bool:
         """Whether all cells that have a value are numbers."""
@@ -94,6 +98,15 @@ def read_rows(url: str) -> Rows:
     if not sample.table.num_rows:
         raise SchemaError(f"{url}: found no rows, wanted some")
     return Rows(url, sample.table, sample.rows, sample.whole)
+
+
+def _listed(cell: Any) -> Any:
+    if not isinstance(cell, str) or cell[:1] != "[":
+        return cell
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
 
 
 def _from_json(url: str) -> Rows:

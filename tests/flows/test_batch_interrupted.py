@@ -4,13 +4,23 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 from batches import answers, command, files, predicted, rows_of, write_parquet
 from commands import environment, wait_for
 from handmade import iris_store
+
+from flows.batch import predict_batch
+from storage.leases import hold_lease
+from storage.objects import open_store
+from tasks.batch.laying import output_lease
+from tasks.batch.on_cluster import predict_on_cluster
+from tasks.progress import listen
+from tasks.sections import BatchSection, ClusterSection
 
 PARTS, ROWS = 400, 25
 OPTIONS = ("--part-rows", str(ROWS), "--keep", "id")
@@ -77,3 +87,19 @@ def test_two_runs_of_one_order_at_once_do_each_part_once(place: Path):
     told = [json.loads(process.communicate(timeout=120)[0]) for process in started]
     assert sorted(summary["parts_computed"] for summary in told) == [0, PARTS]
     assert files(place, "one") == files(place, "other")
+
+
+def test_of_two_that_write_into_one_output_the_second_waits_for_the_first(place: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MILLRACE_ROOT", str(place / "root"))
+    output, waits, told = str(place / "out"), threading.Event(), []
+    batch = BatchSection(sources=(str(place / "rows"),), output=output)
+    stop = listen(lambda event: waits.set() if event["stage"] == "write" and "event" in event else None)
+    arguments = ("iris", "champion", batch, ClusterSection(), str(place / "store"), predict_on_cluster)
+    second = threading.Thread(target=lambda: told.append(predict_batch(*arguments)))
+    with hold_lease(open_store(str(place / "store")), output_lease(output), lambda: None):
+        second.start()
+        assert waits.wait(60)
+        assert not (place / "out").exists()
+    second.join()
+    stop()
+    assert pq.read_table(output).num_rows == told[0]["rows_out"]

@@ -19,6 +19,7 @@ from storage.objects import ObjectStore
 from tasks.captures.joining import summaries
 from tasks.captures.objects import get_table
 from tasks.captures.places import captured, unknown_labels
+from tasks.captures.redaction import Redaction
 from tasks.service.keys import create_key
 from tasks.service.recording import Batch, Recording
 from tasks.service.settings import CaptureSettings, load_settings
@@ -127,6 +128,12 @@ def test_what_is_to_be_redacted_leaves_no_trace_in_the_store(tmp_path: Path) -> 
     assert len(list(unknown_labels(store))) == 1
     for secret in (b"5.4321", b"ann@", b"setosa", b"virginica"):
         assert secret not in everything
+
+
+def test_what_lies_deep_in_lists_and_objects_is_redacted_too() -> None:
+    keep = Redaction(["name"], [r"\d{4}"]).value
+    value = {"a": [{"name": "Ann", "b": ["card 1234", [{"name": 1}]]}], "name": ["Ann"]}
+    assert keep(value) == {"a": [{"name": None, "b": ["card [redacted]", [{"name": None}]]}], "name": None}
 
 
 def test_what_a_buffer_cannot_hold_is_dropped_and_counted(tmp_path: Path) -> None:

@@ -223,6 +223,20 @@ def test_a_kept_column_by_the_name_of_one_that_is_written_is_refused(place: Path
     assert (ended.code, "the column 'prediction' cannot be kept" in ended.err) == (1, True)
 
 
+def test_a_kept_column_by_the_name_of_a_row_s_origin_is_refused(place: Path):
+    write_csv(place / "rows" / "a.csv", rows_of(5, _row="x"))
+    ended = predict(place, "--keep", "_row")
+    assert (ended.code, "the column '_row' cannot be kept" in ended.err) == (1, True)
+    assert predicted(place)["rows_out"] == 5
+
+
+def test_an_output_that_lies_in_the_source_by_a_link_is_refused(place: Path):
+    write_parquet(place / "rows" / "a.parquet", rows_of(5))
+    (place / "linked").symlink_to(place / "rows")
+    ended = predict(place, "--output", "linked/out")
+    assert (ended.code, "lies in the source rows" in ended.err) == (MISUSE, True)
+
+
 def test_what_other_programs_leave_in_a_folder_of_parquet_is_passed_over(place: Path):
     write_parquet(place / "rows" / "a.parquet", rows_of(3))
     (place / "rows" / "_SUCCESS").touch()

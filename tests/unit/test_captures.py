@@ -26,7 +26,7 @@ from storage.registry import Registry
 from storage.signing import open_keyring
 from storage.verification import verify_store
 from tasks.captures.expiring import expire
-from tasks.captures.forgetting import forget, remove_abandoned
+from tasks.captures.forgetting import forget
 from tasks.captures.joining import summaries
 from tasks.captures.objects import get_table
 from tasks.captures.packed import Shaper
@@ -172,6 +172,13 @@ def test_what_cannot_be_recorded_is_not_erased(iris: Iris) -> None:
     assert column(iris[0], "subject") == ["ann", "ann"]
 
 
+def test_rows_whose_subject_was_redacted_are_counted_as_nobody_s(iris: Iris) -> None:
+    store, registry = iris
+    Writer(store, Shaper(store, registry, Redaction((), (r"\S+@\S+",)))).write([request("a", ANN)], [])
+    found = forget(store, "iris", ANN, None)
+    assert (found.rows, found.nameless) == (0, 2)
+
+
 @pytest.mark.parametrize("subject", ["", "  "])
 def test_rows_without_a_subject_cannot_be_forgotten_by_mistake(iris: Iris, subject: str) -> None:
     write(iris, request("a"))
@@ -182,7 +189,7 @@ def test_rows_without_a_subject_cannot_be_forgotten_by_mistake(iris: Iris, subje
 KILLED = """
 import os, signal, sys
 from storage.objects import ObjectStore, open_store
-from tasks.captures.forgetting import forget, remove_abandoned
+from tasks.captures.forgetting import forget
 left = [int(sys.argv[1])]
 def dying(act):
     def done(self, key, *rest):
@@ -234,10 +241,27 @@ def test_hours_that_are_too_old_go_and_the_others_stay(iris: Iris) -> None:
     old, young = NOW - 49 * HOUR, NOW - 47 * HOUR
     write(iris, request("a", seconds=old), request("b", seconds=young))
     write(iris, labels=(told("a", "setosa", seconds=old), told("b", "setosa", models=("*",), seconds=old)))
-    assert expire(store, 0, NOW) == 0
-    assert expire(store, 2, NOW) == 3
+    assert expire(store, 0, NOW) == expire(store, 1e9, NOW) == expire(store, 2, NOW, "iri") == 0
+    assert expire(store, 2, NOW, "iris") == 2
+    assert expire(store, 2, NOW) == 1  # a label of whichever model
     assert column(store, "request_id") == ["b", "b"]
     assert store.head("captures/iris/version=1/reference.json")
+
+
+def test_what_is_too_old_of_a_model_goes_by_command_where_no_recorder_runs(
+    iris: Iris, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, _ = iris
+    now = time.time()
+    write(iris, request("a", seconds=now - 49 * HOUR), request("b", seconds=now - 47 * HOUR))
+    assert millrace(["captures", "iris", "--expire", "2", "--json", "--storage", store.url]) == 0
+    assert json.loads(capsys.readouterr().out)["deleted"] == 1
+    assert column(store, "request_id") == ["b", "b"]
+    (entry,) = check_log(store, open_keyring(store.url), AUDIT).entries
+    assert (entry.action, entry.fields["model"], entry.fields["keep_days"]) == ("expire-captures", "iris", 2)
+    assert millrace(["captures", "iris", "--expire", "0", "--storage", store.url]) == 2
+    assert millrace(["captures", "iris", "--expire", "1", "--since", "14:03", "--storage", store.url]) == 2
+    assert column(store, "request_id") == ["b", "b"]
 
 
 def test_what_a_killed_writer_left_is_removed_when_nobody_can_be_writing_it(iris: Iris) -> None:
@@ -248,7 +272,7 @@ def test_what_a_killed_writer_left_is_removed_when_nobody_can_be_writing_it(iris
     for path in (old, young):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 700,) * 2)
-    remove_abandoned(store)
+    forget(store, "iris", "nobody of these", lambda _: None)
     assert (old.exists(), young.exists()) == (False, True)
 
 

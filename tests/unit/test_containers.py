@@ -19,7 +19,8 @@ from tasks.service.tally import METRICS
 
 CONTAINERS, KUBERNETES = ROOT / "infra" / "containers", ROOT / "infra" / "kubernetes"
 MANIFESTS = sorted(set(KUBERNETES.glob("*.yaml")) - {KUBERNETES / "kustomization.yaml"})
-SERVICE = ("tasks.service.__main__", "tasks.service.worker", "tasks.service.recorder", "tasks.service.keys")
+PROGRAMS = ("__main__", "worker", "recorder", "keys", "health")
+SERVICE = tuple(f"tasks.service.{name}" for name in PROGRAMS)
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 
 

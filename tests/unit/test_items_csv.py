@@ -81,3 +81,8 @@ def test_a_long_text_is_read_whole():
 def test_an_unbalanced_quotation_mark_swallows_no_rows(row: str):
     with pytest.raises(ConfigError, match=r"rows\.csv: line \d: row 2: .*double the quotation marks"):
         items("rows.csv", f"age,weight,colour\n1,2,red\n{row}\n3,4,red\n")
+
+
+@pytest.mark.parametrize("cell", ["1_0", "١٠"])
+def test_what_only_python_takes_for_a_number_stays_a_text(cell: str):
+    assert items("rows.csv", f"age,weight,colour\n1,{cell},red\n")[0]["weight"] == cell
