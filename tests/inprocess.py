@@ -67,7 +67,10 @@ def in_thread(loaded: Loaded, limits: Limits) -> Iterator[InThread]:
     service = Service(models, Grants(channel, False), notes, tally, limits, channel, Writers(limits, tally))
     server = Server(App(paths(service), tally, AccessLog(), "t"), limits, None)
 
+    loops = list[asyncio.AbstractEventLoop]()
+
     async def serve(listener: socket.socket) -> None:
+        loops.append(asyncio.get_running_loop())
         route = Route("iris", 1)
         await models.prepare([route])
         models.turn([route])
@@ -82,5 +85,5 @@ def in_thread(loaded: Loaded, limits: Limits) -> Iterator[InThread]:
             wait_for(lambda: server.started, "the server")
             yield InThread(*address, service)
         finally:
-            server.stop()
+            loops[0].call_soon_threadsafe(server.stop)
             thread.join(30)
