@@ -69,6 +69,7 @@ class Worker:
                 "keys": self._forget_keys,
                 "certificate": self._load_certificate,
                 "collect": self._collect,
+                "owners": self._owners,
                 "feedback": self._feedback,
                 "stop": self._stop,
             }
@@ -136,6 +137,9 @@ class Worker:
 
     async def _collect(self, _: Any) -> dict[str, Any]:
         return self._report()
+
+    async def _owners(self, asked: list[Any]) -> dict[str, bool]:
+        return self._of().notes.owners(*asked)
 
     async def _feedback(self, asked: list[Any]) -> dict[str, Any] | None:
         return take(self._of(), *asked)
