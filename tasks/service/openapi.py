@@ -36,8 +36,8 @@ REFUSALS = {
     413: "The body is too large",
     415: "The body's encoding is not gzip or none",
     422: "The body or an item cannot be used; the message names it",
-    431: "Too many headers, or too long ones",
     429: "Too many wrong keys, or too many requests by this key; Retry-After says when to try again",
+    431: "Too many headers, or too long ones",
     500: "The model failed",
     503: "Too much waits; Retry-After says when to try again",
 }

@@ -110,7 +110,7 @@ class Worker:
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._spans = open_tracing()
         self._app = App(paths(service), tally, self._access, told["prefix"], self._spans)
-        self._server = Server(self._app, settings.limits, self._certificate)
+        self._server = Server(self._app, settings.limits, self._certificate, tally)
 
     async def _prepare(self, routes: list[Any]) -> None:
         await self._of().models.prepare(msgspec.convert(routes, list[Route]))
