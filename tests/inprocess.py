@@ -88,7 +88,7 @@ def in_thread(loaded: Loaded, limits: Limits) -> Iterator[InThread]:
         thread.start()
         try:
             wait_for(lambda: server.started, "the server")
-            yield InThread(*address, service, server)
+            yield InThread(*address, service=service, server=server)
         finally:
             loops[0].call_soon_threadsafe(server.stop)
             thread.join(30)

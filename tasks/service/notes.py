@@ -12,6 +12,7 @@ from tasks.service.arms import Arms
 from tasks.service.batcher import NO_ANSWER
 from tasks.service.capture import Capture
 from tasks.service.exchange import Request
+from tasks.service.generating import Piece
 from tasks.service.keys import allowed
 from tasks.service.models import Models, Served
 from tasks.service.refusals import Refusal
@@ -50,9 +51,7 @@ class Notes:
 
     def answered(self, request: Request, route: Route, served: Served, items: list[Any], rows: list[Any]) -> None:
         """A request was answered."""
-        self.tally.count("millrace_answers", served.name, str(served.number), request.role, "ok")
-        if request.role in (CHAMPION, CANARY):
-            self.arms.note_answer(served.name, served.number, failed=False)
+        self._answered(request, served, failed=False)
         predictions = [row[0] for row in rows]
         self._remember(request, Answered(served.name, served.number, request.role, predictions))
         self.capture.offer(request, served, items, predictions)
@@ -62,9 +61,19 @@ class Notes:
     def refused(self, request: Request, served: Served, refusal: Refusal) -> None:
         """A request was not answered; only what the model did wrong counts against it."""
         if refusal.status == 500 or refusal.kind == NO_ANSWER:
-            self.tally.count("millrace_answers", served.name, str(served.number), request.role, "failed")
-            if request.role in (CHAMPION, CANARY):
-                self.arms.note_answer(served.name, served.number, failed=True)
+            self._answered(request, served, failed=True)
+
+    def completed(self, request: Request, served: Served, ends: list[Piece]) -> None:
+        """A request for texts was answered; for a trial each of them is a batch of its tokens."""
+        self._answered(request, served, failed=False)
+        for end in ends:
+            self.arms.note_batch(served.name, served.number, max(1, end.completion_tokens), end.seconds)
+
+    def _answered(self, request: Request, served: Served, failed: bool) -> None:
+        outcome = "failed" if failed else "ok"
+        self.tally.count("millrace_answers", served.name, str(served.number), request.role, outcome)
+        if request.role in (CHAMPION, CANARY):
+            self.arms.note_answer(served.name, served.number, failed=failed)
 
     def owners(self, request_id: str, scopes: list[str]) -> dict[str, bool]:
         """The keys that were answered under this request id, and of each whether `scopes` allow feedback on its model."""

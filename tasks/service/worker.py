@@ -88,6 +88,7 @@ class Worker:
         await self._ended.wait()
         if self._serving:
             await self._serving
+            await self._access.close(LAST_SECONDS)
         if self._service:
             with contextlib.suppress(MillraceError, TimeoutError):
                 await self._channel.ask(

@@ -103,12 +103,14 @@ def test_what_is_no_request_is_refused_in_json(loaded: Loaded, raw: bytes) -> No
 
 
 def test_above_the_limit_of_connections_the_answer_says_when_to_come_back(loaded: Loaded) -> None:
-    with in_thread(loaded, Limits(connections=1)) as running:
-        with socket.create_connection((running.host, running.port), 30) as first:
-            first.sendall(HEALTH.replace(b"close", b"keep-alive"))
-            assert first.recv(4096).startswith(b"HTTP/1.1 200")
-            with socket.create_connection((running.host, running.port), 30) as second:
-                answer = b"".join(iter(lambda: second.recv(4096), b""))
+    with (
+        in_thread(loaded, Limits(connections=1)) as running,
+        socket.create_connection((running.host, running.port), 30) as first,
+    ):
+        first.sendall(HEALTH.replace(b"close", b"keep-alive"))
+        assert first.recv(4096).startswith(b"HTTP/1.1 200")
+        with socket.create_connection((running.host, running.port), 30) as second:
+            answer = b"".join(iter(lambda: second.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 503")
     assert b"retry-after: 1\r\n" in answer
 
