@@ -83,7 +83,13 @@ def _head(prefix: str, kind: str, served: Served) -> dict[str, Any]:
 
 
 async def _whole(
-    service: Service, request: Request, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]
+    service: Service,
+    request: Request,
+    served: Served,
+    order: Wanted,
+    head: dict[str, Any],
+    choice: Choice,
+    prefix: list[str],
 ) -> Answer:
     try:
         texts, ends = await service.writers.whole(served, order.wishes())
@@ -96,7 +102,13 @@ async def _whole(
 
 
 async def _events(
-    service: Service, request: Request, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]
+    service: Service,
+    request: Request,
+    served: Served,
+    order: Wanted,
+    head: dict[str, Any],
+    choice: Choice,
+    prefix: list[str],
 ) -> AsyncGenerator[bytes]:
     begun, ends = set[int](), list[Piece]()
     try:
