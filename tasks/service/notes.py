@@ -127,10 +127,11 @@ class Notes:
         try:
             shadow = await self.models.load(route.model, route.shadow)
             columns = shadow.runtime.parse(items)
-            found = await shadow.batcher.submit(columns, len(items), "shadow")
+            found = await shadow.mirror.submit(columns, len(items), "shadow")
             outcome = _agreement(rows, found)
-        except Exception:  # noqa: BLE001  whatever a shadow does is only counted
-            outcome = "failed"
+        except Exception as error:  # noqa: BLE001  whatever a shadow does is only counted
+            busy = isinstance(error, Refusal) and error.kind in ("overloaded", "limited")
+            outcome = "left out" if busy else "failed"
         self.tally.count("millrace_shadow", route.model, str(route.shadow), outcome)
 
 
