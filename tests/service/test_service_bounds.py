@@ -1,6 +1,8 @@
 """What a small request may cost: an answer is not larger than asked for, and what is remembered of it is bounded."""
 
+import gzip
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from handmade import ITEMS, iris_store
 from inprocess import InThread, in_thread
 
+from storage.errors import StorageUnavailable
 from tasks.service.limits import Limits
 from tasks.service.loading import Loaded, Loader
 
@@ -42,3 +45,33 @@ def test_a_deadline_that_is_no_number_of_milliseconds_is_refused(loaded: Loaded,
         answer = post(running, "/predict", {"input_data": ITEMS[:1]}, **{"X-Deadline-Ms": found})
     assert answer.status_code == 422
     assert "X-Deadline-Ms: found" in answer.text
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_bodies_are_inflated_and_counted_as_they_are_then(loaded: Loaded, encoding: str, pack: Any) -> None:
+    headers = {"content-encoding": encoding}
+    with in_thread(loaded, Limits(body_bytes=1000)) as running:
+        address = f"http://{running.host}:{running.port}/predict"
+        for body, status in (({"input_data": ITEMS[:1]}, 200), ({"input_data": ITEMS * 9}, 413)):
+            sent = pack(json.dumps(body).encode())
+            assert httpx.post(address, content=sent, headers=headers, trust_env=False).status_code == status
+            if status == 200:
+                cut = httpx.post(address, content=sent[:-5], headers=headers, trust_env=False)
+    assert cut.status_code == 400
+
+
+class Away:
+    """A loader whose storage cannot be reached."""
+
+    def load(self, name: str, number: int) -> Loaded:
+        raise StorageUnavailable("s3://bucket: no answer in 5 s")
+
+
+def test_a_model_that_cannot_be_loaded_again_now_is_asked_for_later(loaded: Loaded) -> None:
+    away: Any = Away()
+    with in_thread(loaded, Limits()) as running:
+        running.service.models.loader = away
+        running.service.models._served.clear()
+        answer = post(running, "/predict", {"input_data": ITEMS[:1]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "bucket" not in answer.text
