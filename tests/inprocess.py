@@ -47,10 +47,15 @@ class InThread:
     host: str
     port: int
     service: Service
+    server: Server
 
     @property
     def metrics(self) -> str:
         return exposed(self.service.tally).decode()
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.server_state.connections)
 
     @property
     def queued_rows(self) -> int:
@@ -65,9 +70,12 @@ def in_thread(loaded: Loaded, limits: Limits) -> Iterator[InThread]:
     models = Models(loader, limits, tally, arms)
     notes = Notes(models, tally, arms, Capture(CaptureSettings(), tally))
     service = Service(models, Grants(channel, False), notes, tally, limits, channel, Writers(limits, tally))
-    server = Server(App(paths(service), tally, AccessLog(), "t"), limits, None)
+    server = Server(App(paths(service), tally, AccessLog(), "t"), limits, None, tally)
+
+    loops = list[asyncio.AbstractEventLoop]()
 
     async def serve(listener: socket.socket) -> None:
+        loops.append(asyncio.get_running_loop())
         route = Route("iris", 1)
         await models.prepare([route])
         models.turn([route])
@@ -80,7 +88,7 @@ def in_thread(loaded: Loaded, limits: Limits) -> Iterator[InThread]:
         thread.start()
         try:
             wait_for(lambda: server.started, "the server")
-            yield InThread(*address, service)
+            yield InThread(*address, service=service, server=server)
         finally:
-            server.stop()
+            loops[0].call_soon_threadsafe(server.stop)
             thread.join(30)

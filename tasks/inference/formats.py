@@ -11,9 +11,19 @@ from pathlib import Path
 from storage.errors import CorruptArtifact, Untrusted
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-# Fields of ModelProto, GraphProto and TensorProto that matter here
+# Fields of ModelProto and TensorProto that matter here
 MODEL_FIELDS, GRAPH, OPSET_IMPORT = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}, 7, 8
-INITIALIZER, EXTERNAL_DATA, DATA_LOCATION = 5, 13, 14
+EXTERNAL_DATA, DATA_LOCATION = 13, 14
+# By message the fields that lead to tensors: graphs stand in attributes too, as those of If and Loop
+LEADING = {
+    "model": {GRAPH: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
 LARGEST_HEADER = 100_000_000  # the limit of safetensors itself
 
 
@@ -69,13 +79,23 @@ def is_onnx(data: bytes) -> bool:
         graphs = [value for number, kind, value in fields if number == GRAPH and kind == BYTES]
         known = all(number in MODEL_FIELDS for number, _, _ in fields)
         complete = len(graphs) == 1 and any(number == OPSET_IMPORT for number, _, _ in fields)
-        return known and complete and not any(_is_external(tensor) for tensor in _initializers(graphs[0]))
+        return known and complete and not any(_is_external(tensor) for tensor in _tensors(memoryview(data)))
     except (CorruptArtifact, IndexError):
         return False
 
 
-def _initializers(graph: memoryview) -> Iterator[memoryview]:
-    return (value for number, kind, value in _fields(graph) if number == INITIALIZER and kind == BYTES)
+def _tensors(model: memoryview) -> Iterator[memoryview]:
+    """Every tensor of the model, however deep in its graphs."""
+    found = [("model", model)]
+    while found:
+        message, data = found.pop()
+        if message == "tensor":
+            yield data
+            continue
+        leading = LEADING[message]
+        found += [
+            (leading[number], value) for number, kind, value in _fields(data) if kind == BYTES and number in leading
+        ]
 
 
 def _is_external(tensor: memoryview) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import orjson
 
@@ -14,13 +15,14 @@ MOST_BYTES = 4 << 20  # that may wait for a reader that is slow
 
 
 class AccessLog:
-    """Lines wait until the next flush; what a reader that hangs does not take is dropped, and said so."""
+    """Lines wait until the next flush, which a thread writes; what a reader that hangs does not take is dropped, and said so."""
 
     def __init__(self, descriptor: int = 2) -> None:
         self._descriptor = descriptor
         self._lines: list[bytes] = []
         self._bytes = self._dropped = 0
         self._due = False
+        self._thread: Executor = ThreadPoolExecutor(1, "log")  # a pipe that nobody reads would block the loop
 
     def write(self, request: Request, status: int, seconds: float) -> None:
         """A request's line. Everything a client chose is escaped by JSON, and cut."""
@@ -44,14 +46,27 @@ class AccessLog:
         self._bytes += len(line)
         if not self._due:
             self._due = True
-            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._begin_flush)
 
-    def flush(self) -> None:
-        """Write what waits."""
-        self._due = False
+    async def close(self, seconds: float) -> None:
+        """Write what waits, unless the reader hangs."""
+        await asyncio.wait([self._flushed()], timeout=seconds)
+
+    def _begin_flush(self) -> None:
+        self._flushed().add_done_callback(self._go_on)
+
+    def _go_on(self, _: object) -> None:
+        self._due = bool(self._lines)
+        if self._due:
+            asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._begin_flush)
+
+    def _flushed(self) -> "asyncio.Future[None]":
         if self._dropped:
             self._lines.append(orjson.dumps({"dropped": self._dropped}, option=orjson.OPT_APPEND_NEWLINE))
         lines, self._lines, self._bytes, self._dropped = self._lines, [], 0, 0
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._write_all, lines)
+
+    def _write_all(self, lines: list[bytes]) -> None:
         chunk = b""
         for line in lines:
             if len(chunk) + len(line) > WHOLE_BYTES:

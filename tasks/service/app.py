@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from storage.errors import TransientError
 from tasks.service.access_log import AccessLog
 from tasks.service.exchange import Answer, EventStream, Request, refusal_answer
 from tasks.service.grants import not_found
@@ -23,6 +24,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 PAUSE_SECONDS = 0.05  # before it is told that too much waits: who asks again at once then does not make things worse
 GONE = 499  # nginx's code for a client that went away
 METHODS = ("GET", "POST")
+UNREACHED = "what is needed for the answer cannot be reached now; try again later"
 log = logging.getLogger(__name__)
 
 
@@ -83,6 +85,10 @@ class App:
             return refusal_answer(refusal, request.path)
         except ClientGone:
             raise
+        except (TransientError, TimeoutError) as error:  # the storage, when a model is loaded again; or the supervisor
+            log.error("request %s: %s", request.id, error)
+            self._tally.count("millrace_errors", "failed")
+            return refusal_answer(Refusal(503, UNREACHED, headers={"retry-after": "1"}), request.path)
         except Exception:
             log.exception("request %s failed", request.id)
             self._tally.count("millrace_errors", "failed")

@@ -111,20 +111,26 @@ class EventStream:
         self._events = events
 
     async def send(self, send: Any, request: Request) -> None:
-        """Each event at once; where the client goes away the generator is closed at its next one."""
+        """Each event at once; the generator is closed as soon as the client goes away. ClientGone."""
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         headers.append((b"x-request-id", request.id.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        sending = asyncio.ensure_future(self._send_events(send))
         gone = asyncio.ensure_future(request.gone())
         try:
-            async with aclosing(self._events) as events:
-                async for event in events:
-                    if gone.done():
-                        raise ClientGone
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
+            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                raise ClientGone
+            await sending
         finally:
+            sending.cancel()
             gone.cancel()
+
+    async def _send_events(self, send: Any) -> None:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                await send({"type": "http.response.body", "body": event, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def json_answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:

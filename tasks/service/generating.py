@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -20,13 +21,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Piece:
-    """Text of choice `index`; with `finish_reason` its last one, which knows its tokens."""
+    """Text of choice `index`; with `finish_reason` its last one, which knows its tokens and the seconds they took."""
 
     index: int
     text: str
     finish_reason: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    seconds: float = 0.0
 
 
 @dataclass
@@ -85,13 +87,13 @@ def _write(
     """Write in this thread, as long as somebody listens."""
     try:
         for index, wish in enumerate(wishes):
-            generation = served.runtime.generate(wish)
+            started, generation = time.monotonic(), served.runtime.generate(wish)
             for text in generation:
                 if gone.is_set():
                     return
                 put(Piece(index, text))
             tokens = generation.prompt_tokens, generation.completion_tokens
-            put(Piece(index, "", generation.finish_reason, *tokens))
+            put(Piece(index, "", generation.finish_reason, *tokens, time.monotonic() - started))
     except Exception as error:  # noqa: BLE001  whatever a prompt provokes is that request's answer
         put(error)
     else:

@@ -7,7 +7,8 @@ import msgspec
 from tasks.service.exchange import Request
 from tasks.service.refusals import Refusal
 
-GZIP = zlib.MAX_WBITS | 16
+# By content-encoding, RFC 9110 §8.4.1: Triton's client offers both
+FORMATS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,11 +52,11 @@ async def read_body(request: Request, limits: Limits) -> bytes:
         raise _too_large(limits)
     if encoding is None or encoding == b"identity":
         return body
-    if encoding.strip().lower() != b"gzip":
+    if (window := FORMATS.get(encoding.strip().lower())) is None:
         found = encoding[:40].decode("latin-1")
-        message = f"body: found content-encoding {found!r}, wanted gzip or none"
-        raise Refusal(415, message, headers={"accept-encoding": "gzip"})
-    return _inflate(body, limits)
+        message = f"body: found content-encoding {found!r}, wanted gzip, deflate or none"
+        raise Refusal(415, message, headers={"accept-encoding": "gzip, deflate"})
+    return _inflate(body, window, limits)
 
 
 async def _gather(request: Request, limits: Limits, first: bytes) -> bytes:
@@ -70,16 +71,18 @@ async def _gather(request: Request, limits: Limits, first: bytes) -> bytes:
             return b"".join(chunks)
 
 
-def _inflate(body: bytes, limits: Limits) -> bytes:
-    inflater = zlib.decompressobj(GZIP)
+def _inflate(body: bytes, window: int, limits: Limits) -> bytes:
+    inflater = zlib.decompressobj(window)
     try:
         inflated = inflater.decompress(body, limits.body_bytes + 1)
     except zlib.error as error:
-        raise Refusal(400, f"body: found broken gzip ({error}), wanted what content-encoding says") from None
+        raise Refusal(400, f"body: found broken gzip or deflate ({error}), wanted what content-encoding says") from None
     if len(inflated) > limits.body_bytes:
         raise _too_large(limits)
     if not inflater.eof or inflater.unused_data:
-        raise Refusal(400, "body: found gzip that is cut short or goes on after its end, wanted one whole gzip stream")
+        raise Refusal(
+            400, "body: found gzip or deflate that is cut short or goes on after its end, wanted one whole stream"
+        )
     return inflated
 
 

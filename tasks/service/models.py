@@ -25,7 +25,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Served:
-    """A loaded version with its batcher. A request keeps the one it began with until its answer."""
+    """A loaded version with its batcher. A request keeps the one it began with until its answer.
+
+    `mirror` batches what it is asked as a shadow: its forwards have a thread of their own, as no answer waits for them.
+    """
 
     name: str
     number: int
@@ -33,6 +36,7 @@ class Served:
     batcher: Batcher
     created: int
     memory_bytes: int
+    mirror: Batcher
     used: float = 0.0
 
 
@@ -48,6 +52,7 @@ class Models:
     _served: dict[tuple[str, int], Served] = field(default_factory=dict)
     _loading: dict[tuple[str, int], "asyncio.Future[Served]"] = field(default_factory=dict)
     _forward: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "forward"))
+    _beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "shadow"))
     _load: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "load"))
 
     @property
@@ -110,10 +115,13 @@ class Models:
 
     def _serve(self, name: str, loaded: Loaded) -> Served:
         number, runtime = loaded.version.number, loaded.runtime
-        observe = self._observer(name, number)
-        batcher = Batcher(_predictions(runtime), loaded.cost, self._forward, self.limits, observe)
+        predict, observe = _predictions(runtime), self._observer(name, number)
+        batcher, mirror = (
+            Batcher(predict, loaded.cost, thread, self.limits, observe) for thread in (self._forward, self._beside)
+        )
         self.arms.know(name, number, loaded.cost)
-        return Served(name, number, runtime, batcher, int(loaded.version.time), loaded.memory_bytes, time.monotonic())
+        created = int(loaded.version.time)
+        return Served(name, number, runtime, batcher, created, loaded.memory_bytes, mirror, time.monotonic())
 
     def _observer(self, name: str, number: int) -> Callable[[Sequence[Work], int, float], None]:
         labels = name, str(number)

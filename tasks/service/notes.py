@@ -12,45 +12,48 @@ from tasks.service.arms import Arms
 from tasks.service.batcher import NO_ANSWER
 from tasks.service.capture import Capture
 from tasks.service.exchange import Request
+from tasks.service.generating import Piece
+from tasks.service.keys import allowed
 from tasks.service.models import Models, Served
 from tasks.service.refusals import Refusal
 from tasks.service.routes import CANARY, CHAMPION, Route
 from tasks.service.tally import Tally
 
-RECENT = 20_000  # answers that feedback may come for
+RECENT, RECENT_ROWS = (
+    20_000,
+    200_000,
+)  # answers that feedback may come for, and their predictions: tens of megabytes at most
 SHADOWED = 64  # requests that a shadow may have under way; more are left out
 AGREE = 1e-3  # greatest difference of outputs that counts as the same answer
 
 
 class Answered(NamedTuple):
-    """An answer that feedback may come for."""
+    """An answer that feedback may come for. `told`: it has come; what comes again is no more evidence."""
 
     model: str
     version: int
     role: str
     predictions: list[Any]
+    told: bool = False
 
 
 @dataclass
 class Notes:
-    """Of one worker."""
+    """Of one worker. `recent`: by request id, which clients may choose, and key: nobody's answer takes another's place."""
 
     models: Models
     tally: Tally
     arms: Arms
     capture: Capture
-    recent: OrderedDict[str, Answered] = field(default_factory=OrderedDict)
+    recent: OrderedDict[str, dict[str, Answered]] = field(default_factory=OrderedDict)
+    _rows: int = 0
     _mirrored: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def answered(self, request: Request, route: Route, served: Served, items: list[Any], rows: list[Any]) -> None:
         """A request was answered."""
-        self.tally.count("millrace_answers", served.name, str(served.number), request.role, "ok")
-        if request.role in (CHAMPION, CANARY):
-            self.arms.note_answer(served.name, served.number, failed=False)
+        self._answered(request, served, failed=False)
         predictions = [row[0] for row in rows]
-        self.recent[request.id] = Answered(served.name, served.number, request.role, predictions)
-        if len(self.recent) > RECENT:
-            self.recent.popitem(last=False)
+        self._remember(request, Answered(served.name, served.number, request.role, predictions))
         self.capture.offer(request, served, items, predictions)
         if route.shadow and random.random() < route.shadow_share:
             self._mirror(route, items, rows)
@@ -58,12 +61,28 @@ class Notes:
     def refused(self, request: Request, served: Served, refusal: Refusal) -> None:
         """A request was not answered; only what the model did wrong counts against it."""
         if refusal.status == 500 or refusal.kind == NO_ANSWER:
-            self.tally.count("millrace_answers", served.name, str(served.number), request.role, "failed")
-            if request.role in (CHAMPION, CANARY):
-                self.arms.note_answer(served.name, served.number, failed=True)
+            self._answered(request, served, failed=True)
 
-    def feedback(self, known: Answered, labels: list[Any]) -> None:
+    def completed(self, request: Request, served: Served, ends: list[Piece]) -> None:
+        """A request for texts was answered; for a trial each of them is a batch of its tokens."""
+        self._answered(request, served, failed=False)
+        for end in ends:
+            self.arms.note_batch(served.name, served.number, max(1, end.completion_tokens), end.seconds)
+
+    def _answered(self, request: Request, served: Served, failed: bool) -> None:
+        outcome = "failed" if failed else "ok"
+        self.tally.count("millrace_answers", served.name, str(served.number), request.role, outcome)
+        if request.role in (CHAMPION, CANARY):
+            self.arms.note_answer(served.name, served.number, failed=failed)
+
+    def owners(self, request_id: str, scopes: list[str]) -> dict[str, bool]:
+        """The keys that were answered under this request id, and of each whether `scopes` allow feedback on its model."""
+        answers = self.recent.get(request_id, {})
+        return {key: allowed(scopes, "feedback", known.model) for key, known in answers.items()}
+
+    def feedback(self, request_id: str, key: str, labels: list[Any]) -> None:
         """Take the right answers to a recent request into account; Refusal 422 where they do not fit it."""
+        known = self.recent[request_id][key]
         wanted = len(known.predictions)
         if len(labels) != wanted:
             raise Refusal(422, f"labels: found {len(labels)}, wanted {wanted}, one for each item of the request")
@@ -71,12 +90,29 @@ class Notes:
             if isinstance(prediction, str) != isinstance(label, str):
                 kind = "a text" if isinstance(prediction, str) else "a number"
                 raise Refusal(422, f"labels: found {type(label).__name__}, wanted {kind} like the prediction")
+        if not known.told:
+            self.recent[request_id][key] = known._replace(told=True)
+            self._count(known, labels)
+
+    def _count(self, known: Answered, labels: list[Any]) -> None:
         for prediction, label in zip(known.predictions, labels, strict=True):
             wrong = (
                 self.arms.note_label(known.model, known.version, prediction, label) if known.role != "asked" else None
             )
             outcome = "unknown" if wrong is None else "wrong" if wrong else "right"
             self.tally.count("millrace_feedback", known.model, str(known.version), outcome)
+
+    def _remember(self, request: Request, answered: Answered) -> None:
+        """For feedback, the latest answers of all."""
+        answers = self.recent.setdefault(request.id, {})
+        if before := answers.get(request.key):
+            self._rows -= len(before.predictions)
+        answers[request.key] = answered
+        self.recent.move_to_end(request.id)
+        self._rows += len(answered.predictions)
+        while len(self.recent) > RECENT or self._rows > RECENT_ROWS:
+            _, oldest = self.recent.popitem(last=False)
+            self._rows -= sum(len(one.predictions) for one in oldest.values())
 
     def _mirror(self, route: Route, items: list[Any], rows: list[Any]) -> None:
         """Have the shadow answer too, unless it has too much to do."""
@@ -91,10 +127,11 @@ class Notes:
         try:
             shadow = await self.models.load(route.model, route.shadow)
             columns = shadow.runtime.parse(items)
-            found = await shadow.batcher.submit(columns, len(items), "shadow")
+            found = await shadow.mirror.submit(columns, len(items), "shadow")
             outcome = _agreement(rows, found)
-        except Exception:  # noqa: BLE001  whatever a shadow does is only counted
-            outcome = "failed"
+        except Exception as error:  # noqa: BLE001  whatever a shadow does is only counted
+            busy = isinstance(error, Refusal) and error.kind in ("overloaded", "limited")
+            outcome = "left out" if busy else "failed"
         self.tally.count("millrace_shadow", route.model, str(route.shadow), outcome)
 
 

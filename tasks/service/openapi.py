@@ -27,15 +27,17 @@ ERROR_TEXT = {
     "properties": {"error": {"type": "string"}, "item": {"type": "integer", "minimum": 0}},
 }
 REFUSALS = {
-    400: "The body is no JSON, or no whole gzip",
+    400: "The body is no JSON, or no whole gzip or deflate",
     401: "No key, or one that is not valid",
     404: "Nothing here that this key may use",
     405: "Another method is wanted",
     408: "Headers or body came too slowly",
+    409: "Several keys' requests have this id",
     413: "The body is too large",
-    415: "The body's encoding is not gzip or none",
+    415: "The body's encoding is not gzip, deflate or none",
     422: "The body or an item cannot be used; the message names it",
     429: "Too many wrong keys, or too many requests by this key; Retry-After says when to try again",
+    431: "Too many headers, or too long ones",
     500: "The model failed",
     503: "Too much waits; Retry-After says when to try again",
 }
@@ -43,7 +45,7 @@ PUBLIC = ("/", "/healthz", "/readyz", "/v2", "/v2/health/live", "/v2/health/read
 GETS = {
     "/": "Where things are",
     "/healthz": "Whether the process answers",
-    "/readyz": "Whether the models are loaded, and which versions; 503 while stopping",
+    "/readyz": "Whether the models are loaded, and which versions where no keys are wanted; 503 while stopping",
     "/metrics": "Metrics of all workers in Prometheus' text format",
     "/status": "A page that shows versions, traffic, latency and errors",
     "/status.json": "What the page shows",

@@ -49,8 +49,9 @@ async def index(service: Service, request: Request) -> Answer:
         "openai": "/v1",
     }
     name = next(iter(service.models.routes), "")
+    model = {} if service.grants.with_keys else {"model": name}
     return json_answer(
-        {"service": "millrace", "model": name, **paths, **protocols, "status": "/status", "openapi": "/openapi.json"}
+        {"service": "millrace", **model, **paths, **protocols, "status": "/status", "openapi": "/openapi.json"}
     )
 
 
@@ -65,9 +66,11 @@ async def live(service: Service, request: Request) -> Answer:
 
 
 async def ready(service: Service, request: Request) -> Answer:
-    """GET /readyz, /v2/health/ready: send requests here, or no longer."""
+    """GET /readyz, /v2/health/ready: send requests here, or no longer. Names and versions only where everybody may know them."""
     if service.stopping or not service.models.ready:
         return json_answer({"status": "stopping" if service.stopping else "starting"}, 503)
+    if service.grants.with_keys:
+        return json_answer({"status": "ready"})
     versions = {name: route.champion for name, route in service.models.routes.items()}
     name, number = next(iter(versions.items()))
     return json_answer({"status": "ready", "model": name, "version": number, "models": versions})

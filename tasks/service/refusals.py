@@ -35,6 +35,7 @@ KINDS = {
     415: "bad_encoding",
     422: "bad_item",
     429: "limited",
+    431: "too_large",
     500: "failed",
     503: "overloaded",
     504: "deadline",

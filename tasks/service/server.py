@@ -11,13 +11,14 @@ import uvicorn
 from tasks.service.certificates import Certificate
 from tasks.service.connection import Connection, sweep
 from tasks.service.limits import Limits
+from tasks.service.tally import Tally
 
 
 class Server(uvicorn.Server):
     """Listens on sockets that are bound already, and stops when it is told to; signals are the worker's."""
 
-    def __init__(self, app: Any, limits: Limits, tls: Certificate | None) -> None:
-        bounded = type("BoundedConnection", (Connection,), {"limits": limits})
+    def __init__(self, app: Any, limits: Limits, tls: Certificate | None, tally: Tally) -> None:
+        bounded = type("BoundedConnection", (Connection,), {"limits": limits, "tally": tally})
         config = uvicorn.Config(
             app,
             http=bounded,

@@ -198,13 +198,35 @@ class Supervisor:
         return self._history.status(self._turner.routes, self._total(), self._trials.shown(), len(self._crew.ready))
 
     async def _feedback(self, worker: Worker, asked: Any) -> dict[str, Any]:
-        """What the worker says that answered the request; kept for later where none does."""
-        for other in list(self._crew.ready):
-            if other is not worker:
-                with contextlib.suppress(ProcessLost):
-                    if found := await other.channel.ask("feedback", asked):
-                        return found
-        return self._recording.keep(*asked)
+        """What the worker says that answered the request: with the same key, or else with the only other one. Kept for later where
+        none does.
+        """
+        request_id, labels, scopes, key = asked
+        owners = await self._owners(request_id, scopes)
+        if len(owners) > 1 and key not in owners:
+            return {
+                "refused": 409,
+                "message": f"request_id: found it in requests of {len(owners)} keys, wanted one of one",
+            }
+        for owner in [key] if key in owners else owners:
+            with contextlib.suppress(ProcessLost):
+                if found := await owners[owner].channel.ask("feedback", [request_id, labels, scopes, owner]):
+                    return found
+        return self._recording.keep(request_id, labels, scopes)
+
+    async def _owners(self, request_id: str, scopes: list[str]) -> dict[str, Worker]:
+        """By key the worker that answered it under this id; those that `scopes` allow feedback on, where there are such."""
+        ready = list(self._crew.ready)
+        asking = (worker.channel.ask("owners", [request_id, scopes], 5.0) for worker in ready)
+        told = await asyncio.gather(*asking, return_exceptions=True)
+        found = [
+            (key, may, worker)
+            for worker, keys in zip(ready, told, strict=True)
+            if isinstance(keys, dict)
+            for key, may in keys.items()
+        ]
+        some = any(may for _, may, _ in found)
+        return {key: worker for key, may, worker in found if may or not some}
 
     async def _collect(self) -> None:
         ready = list(self._crew.ready)

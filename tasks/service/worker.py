@@ -69,6 +69,7 @@ class Worker:
                 "keys": self._forget_keys,
                 "certificate": self._load_certificate,
                 "collect": self._collect,
+                "owners": self._owners,
                 "feedback": self._feedback,
                 "stop": self._stop,
             }
@@ -87,6 +88,7 @@ class Worker:
         await self._ended.wait()
         if self._serving:
             await self._serving
+            await self._access.close(LAST_SECONDS)
         if self._service:
             with contextlib.suppress(MillraceError, TimeoutError):
                 await self._channel.ask(
@@ -109,7 +111,7 @@ class Worker:
         self._certificate = Certificate(settings.tls) if settings.tls else None
         self._spans = open_tracing()
         self._app = App(paths(service), tally, self._access, told["prefix"], self._spans)
-        self._server = Server(self._app, settings.limits, self._certificate)
+        self._server = Server(self._app, settings.limits, self._certificate, tally)
 
     async def _prepare(self, routes: list[Any]) -> None:
         await self._of().models.prepare(msgspec.convert(routes, list[Route]))
@@ -136,6 +138,9 @@ class Worker:
 
     async def _collect(self, _: Any) -> dict[str, Any]:
         return self._report()
+
+    async def _owners(self, asked: list[Any]) -> dict[str, bool]:
+        return self._of().notes.owners(*asked)
 
     async def _feedback(self, asked: list[Any]) -> dict[str, Any] | None:
         return take(self._of(), *asked)

@@ -71,6 +71,10 @@ def test_what_shows_data_or_traffic_needs_a_key(service: Running, keys: dict[str
         path: service.client.get(path).status_code for path in ("/metrics", "/openapi.json", "/healthz", "/readyz")
     }
     assert codes == {"/metrics": 401, "/openapi.json": 401, "/healthz": 200, "/readyz": 200}
+    public = [
+        service.client.get(path).text for path in ("/", "/healthz", "/readyz", "/v2", "/v2/health/ready", "/status")
+    ]
+    assert not any("iris" in text for text in public)
     assert service.client.get("/metrics", headers={"x-api-key": keys["good"]}).status_code == 404
     assert service.client.get("/metrics", headers={"x-api-key": keys["watcher"]}).status_code == 200
     assert ask(service, **{"x-api-key": keys["watcher"]}).status_code == 404

@@ -1,17 +1,29 @@
 """/v1/completions on the real server: OpenAI's form, whole and streamed; what cannot be done is refused; others are not held up."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from commands import wait_for
 from handmade import Running, iris_store, serving
 from handmade_lm import CIRCLE, lm_store
+from inprocess import in_thread
 
+from storage.errors import CorruptArtifact
+from tasks.service.exchange import EventStream, Request
 from tasks.service.keys import create_key
+from tasks.service.limits import Limits
+from tasks.service.loading import Loader
+from tasks.service.refusals import ClientGone
+from tasks.service.routes import Route
+
+ANSWERS = "millrace_answers"
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +179,57 @@ def test_keys_are_asked_for_and_another_model_completes_nothing(tmp_path: Path) 
         response = running.client.post("/v1/completions", json={"prompt": "x"}, headers=headers)
     assert response.status_code == 404
     assert "completes no texts" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_completions_count_as_answers_of_their_version_and_as_batches_in_a_trial(tmp_path: Path, stream: bool) -> None:
+    loaded = Loader(*lm_store(tmp_path)).load("writer", 1)
+    broken: Any = replace(loaded, runtime=Broken(loaded.runtime))
+    body = {"prompt": "d", "max_tokens": 3, "stream": stream}
+    found = []
+    for one in (loaded, broken):
+        with in_thread(one, Limits()) as running:
+            running.service.notes.arms.follow({"iris": Route("iris", 1, canary=2, share=0.5)})
+            with httpx.Client(base_url=f"http://{running.host}:{running.port}", trust_env=False) as client:
+                for _ in range(12):
+                    client.post("/v1/completions", json=body)
+            answers = {key[4]: value for key, value in running.service.tally.numbers.items() if key[0] == ANSWERS}
+            found.append((answers, running.service.notes.arms.taken()[0][2][:3]))
+    assert found == [({"ok": 12}, [12, 0, 1]), ({"failed": 12}, [12, 12, 0])]
+
+
+class Broken:
+    """A language model that fails on every prompt."""
+
+    def __init__(self, whole: Any) -> None:
+        self.tokens, self.transforms, self.classes = whole.tokens, whole.transforms, whole.classes
+        self.predict = whole.predict
+
+    def generate(self, wish: object) -> Iterator[str]:
+        raise CorruptArtifact("no finite answer")
+
+
+def test_a_stream_whose_client_goes_before_its_first_event_is_given_up() -> None:
+    closed = []
+
+    async def never() -> AsyncGenerator[bytes]:
+        try:
+            await asyncio.get_running_loop().create_future()
+            yield b""
+        finally:
+            closed.append(True)
+
+    async def receive() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        return
+
+    async def use() -> None:
+        request = Request({"method": "POST", "path": "/", "headers": []}, receive, 0.0)
+        with pytest.raises(ClientGone):
+            await asyncio.wait_for(EventStream(never()).send(send, request), 30)
+        await asyncio.sleep(0)
+
+    asyncio.run(use())
+    assert closed == [True]

@@ -164,3 +164,4 @@ def test_a_stop_lets_the_request_under_way_end(tmp_path: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 200")
         assert b'"prediction":["setosa"]' in answer
         assert running.process.wait(20) == 0
+        assert '"path":"/predict","status":200' in running.log.read_text()

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from handmade import iris_files, onnx_model, write_files
+from onnx import helper
 from safetensors.numpy import save
 
 from storage.errors import CorruptArtifact, Untrusted
@@ -71,6 +73,44 @@ def test_weights_in_another_file_are_refused() -> None:
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../../etc/passwd")
+    assert not is_onnx(model.SerializeToString())
+
+
+def elsewhere() -> onnx.TensorProto:
+    tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[8])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret.bin")
+    return tensor
+
+
+def in_a_constant(model: onnx.ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Constant", [], ["c"], value=elsewhere()))
+
+
+def in_a_branch(model: onnx.ModelProto) -> None:
+    """ONNX Runtime reads it, from the folder that it runs in."""
+    branch = helper.make_graph([], "branch", [], [], [elsewhere()])
+    inner = helper.make_graph(
+        [helper.make_node("If", ["c"], ["z"], then_branch=branch, else_branch=branch)], "", [], []
+    )
+    model.graph.node.append(helper.make_node("If", ["c"], ["z"], then_branch=inner, else_branch=inner))
+
+
+def in_a_function(model: onnx.ModelProto) -> None:
+    constant = helper.make_node("Constant", [], ["c"], value=elsewhere())
+    model.functions.append(onnx.FunctionProto(name="f", domain="d", node=[constant]))
+
+
+def in_a_sparse_tensor(model: onnx.ModelProto) -> None:
+    model.graph.sparse_initializer.append(onnx.SparseTensorProto(values=elsewhere()))
+
+
+@pytest.mark.parametrize("hide", [in_a_constant, in_a_branch, in_a_function, in_a_sparse_tensor])
+def test_weights_in_another_file_are_found_however_deep_they_are_hidden(
+    hide: Callable[[onnx.ModelProto], None],
+) -> None:
+    model = onnx.load_from_string(MODEL)
+    hide(model)
     assert not is_onnx(model.SerializeToString())
 
 

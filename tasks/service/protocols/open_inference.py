@@ -224,6 +224,9 @@ def _wanted(order: Order, served: Served) -> list[tuple[str, bool]]:
     everything = order.parameters.get("binary_data_output") is True
     if not order.outputs:
         return [(name, everything) for name in known]
+    names = [output.name for output in order.outputs]
+    if len(set(names)) != len(names):  # each is written out: a small request could ask for gigabytes
+        raise Refusal(422, f"outputs: found {len(names)} of {len(set(names))} names, wanted each name once")
     for output in order.outputs:
         if output.name not in known:
             raise Refusal(422, f"output {output.name[:60]!r}: wanted one of {', '.join(known)}")

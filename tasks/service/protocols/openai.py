@@ -34,8 +34,8 @@ async def complete(service: Service, request: Request) -> Answer | EventStream:
     head = _head("cmpl", "text_completion", served)
     prefix = [wish.prompt if order.echo else "" for wish in order.wishes()]
     if order.stream:
-        return EventStream(_events(service, served, order, head, _text_choice, prefix))
-    return await unless_gone(_whole(service, served, order, head, _text_choice, prefix), request)
+        return EventStream(_events(service, request, served, order, head, _text_choice, prefix))
+    return await unless_gone(_whole(service, request, served, order, head, _text_choice, prefix), request)
 
 
 async def chat(service: Service, request: Request) -> Answer | EventStream:
@@ -48,9 +48,9 @@ async def chat(service: Service, request: Request) -> Answer | EventStream:
     prefix = [""] * len(order.wishes())
     if order.stream:
         head = _head("chatcmpl", "chat.completion.chunk", served)
-        return EventStream(_events(service, served, order, head, _delta_choice, prefix))
+        return EventStream(_events(service, request, served, order, head, _delta_choice, prefix))
     head = _head("chatcmpl", "chat.completion", served)
-    return await unless_gone(_whole(service, served, order, head, _message_choice, prefix), request)
+    return await unless_gone(_whole(service, request, served, order, head, _message_choice, prefix), request)
 
 
 async def models(service: Service, request: Request) -> Answer:
@@ -83,15 +83,32 @@ def _head(prefix: str, kind: str, served: Served) -> dict[str, Any]:
 
 
 async def _whole(
-    service: Service, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]
+    service: Service,
+    request: Request,
+    served: Served,
+    order: Wanted,
+    head: dict[str, Any],
+    choice: Choice,
+    prefix: list[str],
 ) -> Answer:
-    texts, ends = await service.writers.whole(served, order.wishes())
+    try:
+        texts, ends = await service.writers.whole(served, order.wishes())
+    except Refusal as refusal:
+        service.notes.refused(request, served, refusal)
+        raise
+    service.notes.completed(request, served, ends)
     choices = [choice(end.index, prefix[end.index] + texts[end.index], end.finish_reason) for end in ends]
     return json_answer({**head, "choices": choices, "usage": _usage(ends, order.n or 1)})
 
 
 async def _events(
-    service: Service, served: Served, order: Wanted, head: dict[str, Any], choice: Choice, prefix: list[str]
+    service: Service,
+    request: Request,
+    served: Served,
+    order: Wanted,
+    head: dict[str, Any],
+    choice: Choice,
+    prefix: list[str],
 ) -> AsyncGenerator[bytes]:
     begun, ends = set[int](), list[Piece]()
     try:
@@ -103,8 +120,10 @@ async def _events(
                     ends.append(piece)
                 yield _event({**head, "choices": [choice(piece.index, text, piece.finish_reason)]})
     except Refusal as error:  # the status is sent already
+        service.notes.refused(request, served, error)
         yield _event({"error": {"message": error.message}})
         return
+    service.notes.completed(request, served, ends)
     if order.wants_usage:
         yield _event({**head, "choices": [], "usage": _usage(ends, order.n or 1)})
     yield b"data: [DONE]\n\n"

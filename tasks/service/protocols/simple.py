@@ -50,7 +50,7 @@ async def feedback(service: Service, request: Request) -> Answer:
         raise Refusal(422, f"body: found {found}; {WANTED}")
     if not any(scope.startswith("feedback:") for scope in grant.scopes):
         raise not_found()
-    asked = [told.request_id, [_checked(label) for label in told.labels], sorted(grant.scopes)]
+    asked = [told.request_id, [_checked(label) for label in told.labels], sorted(grant.scopes), request.key]
     answer = take(service, *asked) or await service.channel.ask("feedback", asked)
     if "refused" in answer:
         raise Refusal(answer["refused"], answer["message"])
@@ -67,15 +67,17 @@ def _checked(label: str | float | int) -> str | float:
     return float(label)
 
 
-def take(service: Service, request_id: str, labels: list[Any], scopes: list[str]) -> dict[str, Any] | None:
-    """What is answered to labels for a request that this worker answered; None for another's. It is also kept beside the capture."""
-    known = service.notes.recent.get(request_id)
+def take(service: Service, request_id: str, labels: list[Any], scopes: list[str], key: str) -> dict[str, Any] | None:
+    """What is answered to labels for a request with which `key` came to this worker; None for another's. They are also kept beside the
+    capture.
+    """
+    known = service.notes.recent.get(request_id, {}).get(key)
     if known is None:
         return None
     if not allowed(scopes, "feedback", known.model):
         return {"refused": 404, "message": not_found().message}
     try:
-        service.notes.feedback(known, labels)
+        service.notes.feedback(request_id, key, labels)
     except Refusal as refusal:
         return {"refused": refusal.status, "message": refusal.message}
     service.notes.capture.label(known.model, known.version, request_id, labels)
