@@ -78,11 +78,18 @@ class Connection(HttpToolsProtocol):
         self.head_bytes = self.begun = 0  # begun: messages in the data received last
         self.reading = self.in_body = self.last = False  # reading: between the first byte of a request and its last
         self.own = False  # whether `cycle` is of the request that is read
-        self.declining = False
+        self.declining = self.lost = False
+        self.awaited: asyncio.Future[Any] | None = None  # what is stopped when the client goes away
         self.url = b""
         self.since = self.taken = self.loop.time()  # taken: when nothing waited to be sent
         if len(self.connections) > self.limits.connections:
             self.end(503, "found too many connections; try again later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost = True
+        if self.awaited is not None:
+            self.awaited.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse; headers that have not ended are counted, as they are kept until they do."""
@@ -122,6 +129,7 @@ class Connection(HttpToolsProtocol):
         self.in_body = True
         self._bound(self.header_bytes + len(self.url))
         if not self.transport.is_closing():
+            self.scope["extensions"] = {"connection": self}  # pyright: ignore[reportGeneralTypeIssues]
             super().on_headers_complete()
             self.own, self.corked.lingers = True, True
             self.cycle.keep_alive &= not self.last

@@ -76,6 +76,11 @@ class Request:
             raise ClientGone
         return message
 
+    @property
+    def connection(self) -> Any:
+        """The connection that it came by: `lost` when the client has gone, which cancels what is `awaited`."""
+        return self.scope["extensions"]["connection"]
+
     async def gone(self) -> None:
         """Return when the client has gone away."""
         while (await self._receive())["type"] != "http.disconnect":

@@ -61,12 +61,16 @@ def _deadline(request: Request) -> float:
 
 async def unless_gone(work: Awaitable[T], request: Request) -> T:
     """What the work gives, unless the client goes away: then it is stopped, as nobody waits for it."""
-    answer, watch = asyncio.ensure_future(work), asyncio.ensure_future(request.gone())
-    try:
-        await asyncio.wait((answer, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ClientGone
-        return answer.result()
-    finally:
+    answer, connection = asyncio.ensure_future(work), request.connection
+    connection.awaited = answer
+    if connection.lost:
         answer.cancel()
-        watch.cancel()
+    try:
+        return await answer
+    except asyncio.CancelledError:
+        if connection.lost:
+            raise ClientGone from None
+        raise
+    finally:
+        connection.awaited = None
+        answer.cancel()
