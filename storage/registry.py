@@ -36,6 +36,11 @@ class Registry:
         self._keyring = keyring
         self._logs = ModelLogs(store, keyring, clock)
 
+    @property
+    def signs(self) -> bool:
+        """Whether this machine has a key to sign entries with; the first move makes one where there is none."""
+        return self._keyring.has_own
+
     def names(self) -> list[str]:
         """All models, sorted."""
         return self._logs.names()

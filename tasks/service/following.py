@@ -32,8 +32,10 @@ class Following:
         self._looked = len(self.registry.entries(self.name))
         if isinstance(self.wanted, int):
             return Route(self.name, version.number, alias="")
-        self.traffic = self.registry.traffic(self.name, self.wanted)
-        return _beside(Route(self.name, version.number, self.wanted), self.traffic)
+        traffic = self.registry.traffic(self.name, self.wanted)
+        route = _beside(Route(self.name, version.number, self.wanted), traffic)
+        self.traffic = traffic
+        return route
 
     def settle(self) -> None:
         """What was looked at is served now; look for what comes after it."""

@@ -114,7 +114,7 @@ class Supervisor:
     async def _serve(self) -> None:
         pause = self._plan.settings.poll_seconds
         work = [self._turner.follow(following, pause) for following in self._following.values()]
-        work += [self._watch_files(), self._look_after(), self._history.keep(self._crew)]
+        work += [self._watch_files(), self._look_after(), self._judge(), self._history.keep(self._crew)]
         work += [self._recording.start()] if self._plan.settings.capture.share else []
         tasks = [asyncio.ensure_future(one) for one in work]
         stopped = asyncio.ensure_future(self._stopped.wait())
@@ -166,15 +166,20 @@ class Supervisor:
             log.error("the certificate from before goes on serving: %s", error)
 
     async def _look_after(self) -> None:
-        """Replace workers that hang; promote or roll back canaries as soon as enough is known."""
+        """Replace workers that hang."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             self._crew.end_hanging(HANGING_SECONDS)
-            for name, verdict in self._trials.decided(self._turner.routes):
-                try:
-                    await asyncio.to_thread(self._trials.act, name, verdict)
-                except MillraceError as error:
-                    log.error("canary of %s: wanted to %s, but %s", name, verdict.action, error)
+
+    async def _judge(self) -> None:
+        """Promote or roll back canaries as soon as enough is known."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                for running, verdict in self._trials.decided(self._turner.routes):
+                    await asyncio.to_thread(self._trials.act, running, verdict)
+            except Exception:  # the judgement of the others, and the next one, must outlive whatever an entry provokes
+                log.exception("judging the canaries failed")
 
     async def _identify(self, worker: Worker, asked: Any) -> Any:
         return await self._authority.identify(asked)
