@@ -35,7 +35,7 @@ from tasks.service.trials import Trials
 from tasks.service.turning import Turner
 
 WATCH_SECONDS = 0.5
-HANGING_SECONDS = 20.0
+HANGING_LOOKS = 40  # of a worker that is silent: 20 s
 EXIT_SECONDS = 5.0  # beyond the grace, for a worker's own end
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Supervisor:
         """Replace workers that hang."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            self._crew.end_hanging(HANGING_SECONDS)
+            self._crew.end_hanging(HANGING_LOOKS)
 
     async def _judge(self) -> None:
         """Promote or roll back canaries as soon as enough is known."""
@@ -188,7 +188,7 @@ class Supervisor:
         return await self._authority.take(asked)
 
     async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
-        worker.heard, worker.tally = time.monotonic(), Tally.unpacked(told["tally"])
+        worker.silent, worker.tally = 0, Tally.unpacked(told["tally"])
         self._trials.add(told["arms"], self._turner.routes)
         if told["captured"]:
             self._recording.offer(Batch(**told["captured"]))
