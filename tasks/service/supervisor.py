@@ -104,11 +104,12 @@ class Supervisor:
         self._following = {name: Following(store, registry, name, wanted) for name, wanted in plan.wanted.items()}
         self._trials = Trials(registry, self._following)
         self._history = History()
-        looked = [await asyncio.to_thread(following.look) for following in self._following.values()]
-        self._turner.begin([route for route in looked if route])
+        looked = [(following, await asyncio.to_thread(following.look)) for following in self._following.values()]
+        self._turner.begin([route for _, route in looked if route])
         await self._crew.greet_all()
-        for following in self._following.values():
-            following.settle()
+        for following, route in looked:
+            if route and await self._turner.complete(route):
+                following.settle()
         self._say_ready()
 
     async def _serve(self) -> None:
