@@ -52,11 +52,17 @@ class Turner:
         return True
 
     async def follow(self, following: Following, shortest: float) -> None:
-        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses."""
-        pause = shortest
+        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses, or as soon as
+        the registry says something else.
+        """
+        pause = waited = shortest
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(shortest)
             try:
+                if waited < pause and not await asyncio.to_thread(following.moved):
+                    waited += shortest
+                    continue
+                waited = shortest
                 route = await asyncio.to_thread(following.look)
                 if route:
                     await self._turn(route)
