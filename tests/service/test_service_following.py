@@ -46,8 +46,9 @@ def test_a_move_after_a_refused_one_is_followed_at_once(
     slept, turn_of_the_loop = [0.0], asyncio.sleep
 
     async def sleep(seconds: float) -> None:
-        slept[0] += seconds
-        await turn_of_the_loop(0)
+        for _ in range(round(seconds / POLL_SECONDS)):
+            slept[0] += POLL_SECONDS
+            await turn_of_the_loop(0)
 
     async def run() -> tuple[float, Route]:
         crew: Any = Crew()
