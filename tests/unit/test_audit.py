@@ -127,6 +127,22 @@ def test_whatever_is_done_to_the_log_is_found_and_named(
     assert AUDIT.folder in [problem.key for problem in problems]
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_rollback_that_was_taken_out_of_a_models_log_is_missed_also_after_another_move(
+    store: ObjectStore, goes_on: bool, capsys: pytest.CaptureFixture[str]
+):
+    registry = open_registry(store.url)
+    for digest in (A, B):
+        registry.register("digits", digest, digest)
+        registry.promote("digits", registry.versions("digits")[-1].number)
+    registry.rollback("digits")
+    store.delete(entry_key("digits", 4))
+    if goes_on:
+        open_registry(store.url).promote("digits", 1)
+    assert main(["audit", "--storage", store.url]) == 1
+    assert re.search("BROKEN  entry 4 of model 'digits', .* is (gone|another now)", capsys.readouterr().out)
+
+
 def test_an_entry_by_a_signer_who_is_not_trusted_is_named(acts: ObjectStore):
     theirs = Keyring(Path(f"{acts.url}-theirs"))
     theirs.trusted_folder.mkdir(parents=True)
