@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,14 @@ def test_history_at_a_moment_says_what_served_then(house: House):
 )
 def test_a_time_is_local_unless_it_says_otherwise_and_a_bare_one_is_the_last(text: str, seconds: float):
     assert read_time(text, NOON) == seconds
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_of_an_hour_that_comes_twice_the_second_is_the_last():
+    noon = datetime(2026, 10, 25, 11, tzinfo=UTC).timestamp()  # at 3:00 that night it was 2:00 again
+    assert read_time("02:30", noon) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC).timestamp()
+    between = datetime(2026, 10, 25, 1, 10, tzinfo=UTC).timestamp()
+    assert read_time("02:30", between) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
 
 
 @pytest.mark.parametrize(
