@@ -23,12 +23,12 @@ AGREE = 1e-3  # greatest difference of outputs that counts as the same answer
 
 
 class Answered(NamedTuple):
-    """An answer that feedback may come for."""
+    """An answer that feedback may come for. `trial`: the canary's salt then, if it was given in a trial and nobody has labelled it yet."""
 
     model: str
     version: int
-    role: str
     predictions: list[Any]
+    trial: str | None
 
 
 @dataclass
@@ -48,7 +48,8 @@ class Notes:
         if request.role in (CHAMPION, CANARY):
             self.arms.note_answer(served.name, served.number, failed=False)
         predictions = [row[0] for row in rows]
-        self.recent[request.id] = Answered(served.name, served.number, request.role, predictions)
+        trial = route.salt if route.canary and request.role in (CHAMPION, CANARY) else None
+        self.recent[request.id] = Answered(served.name, served.number, predictions, trial)
         if len(self.recent) > RECENT:
             self.recent.popitem(last=False)
         self.capture.offer(request, served, items, predictions)
@@ -62,8 +63,13 @@ class Notes:
             if request.role in (CHAMPION, CANARY):
                 self.arms.note_answer(served.name, served.number, failed=True)
 
-    def feedback(self, known: Answered, labels: list[Any]) -> None:
-        """Take the right answers to a recent request into account; Refusal 422 where they do not fit it."""
+    def feedback(self, request_id: str, labels: list[Any]) -> None:
+        """Take the right answers to a recent request into account; Refusal 422 where they do not fit it.
+
+        In a trial the first ones count alone, else one request said often enough would decide it; and of the champion's answers those
+        that were given beside the canary, as earlier ones were to other requests.
+        """
+        known = self.recent[request_id]
         wanted = len(known.predictions)
         if len(labels) != wanted:
             raise Refusal(422, f"labels: found {len(labels)}, wanted {wanted}, one for each item of the request")
@@ -72,11 +78,10 @@ class Notes:
                 kind = "a text" if isinstance(prediction, str) else "a number"
                 raise Refusal(422, f"labels: found {type(label).__name__}, wanted {kind} like the prediction")
         for prediction, label in zip(known.predictions, labels, strict=True):
-            wrong = (
-                self.arms.note_label(known.model, known.version, prediction, label) if known.role != "asked" else None
-            )
+            wrong = self.arms.note_label(known.model, known.version, prediction, label, known.trial)
             outcome = "unknown" if wrong is None else "wrong" if wrong else "right"
             self.tally.count("millrace_feedback", known.model, str(known.version), outcome)
+        self.recent[request_id] = known._replace(trial=None)
 
     def _mirror(self, route: Route, items: list[Any], rows: list[Any]) -> None:
         """Have the shadow answer too, unless it has too much to do."""

@@ -75,7 +75,7 @@ def take(service: Service, request_id: str, labels: list[Any], scopes: list[str]
     if not allowed(scopes, "feedback", known.model):
         return {"refused": 404, "message": not_found().message}
     try:
-        service.notes.feedback(known, labels)
+        service.notes.feedback(request_id, labels)
     except Refusal as refusal:
         return {"refused": refusal.status, "message": refusal.message}
     service.notes.capture.label(known.model, known.version, request_id, labels)
