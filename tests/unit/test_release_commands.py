@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Ended
@@ -245,6 +246,38 @@ def test_a_version_nobody_promoted_has_a_status_and_no_history(house: House, tmp
     other.register("faces", ARTIFACTS[0], ARTIFACTS[0])
     assert "nothing serves yet" in house.run("status", "faces").out
     assert house.run("history", "faces").out == "faces: no version has served yet\n"
+
+
+RACES: dict[str, tuple[tuple[str, ...], Callable[[Registry], object]]] = {
+    "a share and a rollback": (("canary", NAME, "--share", "50"), lambda other: other.rollback(NAME, "canary")),
+    "a share and another canary": (("canary", NAME, "--share", "50"), lambda other: other.canary(NAME, 3, 0.2)),
+    "two shares": (("canary", NAME, "--share", "50"), lambda other: other.canary(NAME, 2, 0.2)),
+    "two canaries": (("canary", NAME, "4"), lambda other: other.canary(NAME, 3, 0.2)),
+    "an end and another canary": (("canary", NAME, "--stop"), lambda other: other.canary(NAME, 3, 0.2)),
+    "two shadows": (("shadow", NAME, "4"), lambda other: other.shadow(NAME, 3)),
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_who_decided_on_what_changed_meanwhile_is_told_and_changes_nothing(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, race: str
+):
+    command, by_another = RACES[race]
+    house.registry.canary(NAME, 2, 0.1)
+    other, append, pending = open_with(str(tmp_path / "store")), ModelLogs.append, [by_another]
+
+    def beaten(logs: ModelLogs, *move: Any) -> Any:
+        if pending:
+            pending.pop()(other)
+        return append(logs, *move)
+
+    monkeypatch.setattr(ModelLogs, "append", beaten)
+    ended = house.run(*command)
+    assert ended.code == FAILED
+    assert "somebody else" in ended.err
+    assert len(house.registry.entries(NAME)) == 7
+    if race == "a share and a rollback":
+        assert house.registry.rolled_back(NAME) == {ARTIFACTS[1]}
 
 
 def test_a_canary_of_earlier_times_is_an_alias_like_any_other(house: House, tmp_path: Path):
