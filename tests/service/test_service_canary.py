@@ -165,7 +165,7 @@ def test_a_label_counts_once_and_in_the_trial_that_its_answer_was_given_in(
             return answer.json()["version"], answer.headers["x-request-id"]
 
         def told(request_id: str) -> int:
-            label = {"request_id": request_id, "labels": [CLASSES[TARGETS[0]]]}
+            label = {"request_id": request_id, "labels": ["setosa"]}
             return service.client.post("/feedback", json=label).status_code
 
         def counts() -> dict[str, int]:
