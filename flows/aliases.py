@@ -63,13 +63,15 @@ def begin_canary(
 
     Policy.from_json(policy)  # misuse is said before a missing store
     registry = open_registry(existing_store(storage))
+    before = registry.alias(name, "canary")
     running = registry.traffic(name).canary
     number = _number(name, "canary", version, running.version.number if running else None)
     same = running if running and running.version.number == number else None
     if share is None:
         share = same.share if same else CANARY_SHARE
     rules = Policy.from_json({**(same.policy if same else {}), **policy}).to_json()
-    registry.canary(name, number, share, rules, reason)
+    expected, trial = before.number if before else None, running.since if running else None
+    registry.canary(name, number, share, rules, reason, expected=expected, trial=trial)
     return f"{name}: canary is version {number}, for {100 * share:g} % of the requests"
 
 
@@ -78,11 +80,13 @@ def begin_shadow(name: str, version: int | None, share: float | None, storage: s
     from storage.registry import open_registry
 
     registry = open_registry(existing_store(storage))
+    before = registry.alias(name, "shadow")
     running = registry.traffic(name).shadow
     number = _number(name, "shadow", version, running.version.number if running else None)
     if share is None:
         share = running.share if running and running.version.number == number else SHADOW_SHARE
-    registry.shadow(name, number, share, reason)
+    expected, trial = before.number if before else None, running.since if running else None
+    registry.shadow(name, number, share, reason, expected, trial)
     return f"{name}: shadow is version {number}, shown {100 * share:g} % of the requests"
 
 
@@ -90,7 +94,10 @@ def stop(name: str, alias: str, storage: str, reason: str = BY_HAND) -> str:
     """End the canary or shadow; what is so now, in words."""
     from storage.registry import open_registry
 
-    open_registry(existing_store(storage)).withdraw(name, alias, reason)
+    registry = open_registry(existing_store(storage))
+    traffic = registry.traffic(name)
+    running = traffic.canary if alias == "canary" else traffic.shadow
+    registry.withdraw(name, alias, reason, trial=running.since if running else None)
     return f"{name}: there is no {alias} any more"
 
 

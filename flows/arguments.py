@@ -202,7 +202,7 @@ def _add_access(commands) -> None:
     add_commands(keys)
     audit = _command(commands, "audit", "list who did what, and check that no record of it was changed")
     audit.add_argument("--model", metavar="NAME", default="", help="only what concerns this model")
-    audit.add_argument("--since", metavar="DATE", default="", help="only from then on: 2026-01-31, or with a time")
+    audit.add_argument("--since", metavar="TIME", default="", help="from then on: 2026-11-21T14:03, or 14:03")
     audit.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 

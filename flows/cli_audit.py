@@ -4,14 +4,15 @@ import argparse
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from flows.aliases import existing_store
+from flows.when import read_time, shown
 from storage.audit import AUDIT, Checked, check_log
 from storage.entries import Entry, model_log
-from storage.errors import ConfigError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIGITS = 12  # of a digest, as in `millrace models`
@@ -19,7 +20,7 @@ _DIGITS = 12  # of a digest, as in `millrace models`
 
 def audit(arguments: argparse.Namespace) -> int:
     """List the acts in the order of their times; 1 where a log is broken."""
-    since = _seconds(arguments.since)
+    since = read_time(arguments.since, time.time()) if arguments.since else 0.0
     logs = _checked(existing_store(arguments.storage), arguments.model)
     acts = [(checked, entry) for checked in logs for entry in checked.entries if _concerns(checked, entry, arguments)]
     acts = sorted((act for act in acts if act[1].time >= since), key=lambda act: act[1].time)
@@ -71,7 +72,7 @@ def _told(checked: Checked, entry: Entry) -> dict[str, Any]:
 
 
 def _line(act: dict[str, Any]) -> str:
-    when = f"{datetime.fromisoformat(act['time']):%Y-%m-%d %H:%M:%S}"
+    when = shown(datetime.fromisoformat(act["time"]).timestamp())
     said = " ".join(f"{name}={text}" for name, text in _worded(act["fields"]))
     by = f"by {act['who']}, " if act["who"] else ""
     return "  ".join(filter(None, (when, act["model"], act["action"], said, f"({by}signed {act['signed_by'][:8]})")))
@@ -86,13 +87,3 @@ def _worded(fields: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]
             yield above + name, value[:_DIGITS]
         elif value not in (None, "", False, []):
             yield above + name, json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else repr(value)
-
-
-def _seconds(since: str) -> float:
-    if not since:
-        return 0.0
-    try:
-        when = datetime.fromisoformat(since)
-    except ValueError:
-        raise ConfigError(f"--since: found {since!r}, wanted a date such as 2026-01-31 or 2026-01-31T12:00") from None
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

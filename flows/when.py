@@ -35,9 +35,11 @@ def stamp(seconds: float) -> str:
 
 
 def _last(bare: time, now: float) -> float:
+    """Where the clocks are set back an hour comes twice, and the second is the last (fold: PEP 495)."""
     today = datetime.fromtimestamp(now, bare.tzinfo).date()
     days = (today, today - timedelta(days=1))
-    return next(moment for day in days if (moment := datetime.combine(day, bare).timestamp()) <= now)
+    moments = (datetime.combine(day, bare.replace(fold=fold)).timestamp() for day in days for fold in (0, 1))
+    return max(moment for moment in moments if moment <= now)
 
 
 def _time_of_day(text: str) -> time | None:

@@ -15,6 +15,7 @@ from storage.moves import Decide, Fields
 from storage.objects import ObjectStore
 from storage.signing import Keyring
 from storage.standing import Standing, add_up
+from storage.witness import missed, see
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ATTEMPTS = 100  # of appending; each lost one means that somebody else got on
@@ -49,12 +50,19 @@ class ModelLogs:
                 return standing
             content = self._sealed(name, action, entries, fields)
             if self._store.put_if_absent(entry_key(name, len(entries)), content):
-                previous = entries[-1].digest if entries else ""
-                standing.apply(unseal(self._keyring, model_log(name), len(entries), previous, content))
+                standing.apply(self._written(name, entries, content))
                 return standing
         raise Conflict(
             f"model {name!r}: other writers were first {_ATTEMPTS} times in a row; run again when they are done"
         )
+
+    def _written(self, name: str, entries: list[Entry], content: bytes) -> Entry:
+        """The new entry, which counts as seen from now on: but not where one that was seen is gone, which an audit is still to tell."""
+        log, previous = model_log(name), entries[-1].digest if entries else ""
+        entry = unseal(self._keyring, log, len(entries), previous, content)
+        if not missed(self._keyring, self._store.url, log, {entry.index: entry.digest for entry in entries}.get):
+            see(self._keyring, self._store.url, log, entry)
+        return entry
 
     def _sealed(self, name: str, action: str, entries: list[Entry], fields: Fields) -> bytes:
         body = {

@@ -66,11 +66,15 @@ def promotion(name: str, version: int, alias: str, reason: str, automatic: bool,
     return decide
 
 
-def canary(name: str, version: int, share: float, policy: Mapping[str, Any], reason: str, automatic: bool) -> Decide:
-    """The version is the canary, in place of another one."""
+def canary(
+    name: str, version: int, share: float, policy: Mapping[str, Any], reason: str, automatic: bool, seen: Seen
+) -> Decide:
+    """The version is the canary, in place of the one that was seen."""
 
     def decide(standing: Standing) -> Fields | None:
         refuse_unknown(name, standing, version)
+        refuse_moved(name, standing, CANARY, seen.version)
+        refuse_another_trial(name, standing, CANARY, seen.trial)
         refuse_beside(name, standing, CANARY, version)
         if automatic:
             refuse_rolled_back(name, standing, version, f"millrace canary {name} {version}")
@@ -83,11 +87,13 @@ def canary(name: str, version: int, share: float, policy: Mapping[str, Any], rea
     return decide
 
 
-def shadow(name: str, version: int, share: float, reason: str) -> Decide:
-    """The version is the shadow, in place of another one."""
+def shadow(name: str, version: int, share: float, reason: str, seen: Seen) -> Decide:
+    """The version is the shadow, in place of the one that was seen."""
 
     def decide(standing: Standing) -> Fields | None:
         refuse_unknown(name, standing, version)
+        refuse_moved(name, standing, SHADOW, seen.version)
+        refuse_another_trial(name, standing, SHADOW, seen.trial)
         refuse_beside(name, standing, SHADOW, version)
         running = standing.traffic(CHAMPION).shadow
         if running and (running.version.number, running.share) == (version, share):

@@ -36,6 +36,11 @@ class Registry:
         self._keyring = keyring
         self._logs = ModelLogs(store, keyring, clock)
 
+    @property
+    def signs(self) -> bool:
+        """Whether this machine has a key to sign entries with; the first move makes one where there is none."""
+        return self._keyring.has_own
+
     def names(self) -> list[str]:
         """All models, sorted."""
         return self._logs.names()
@@ -119,23 +124,34 @@ class Registry:
         policy: Mapping[str, Any] | None = None,
         reason: str = "",
         automatic: bool = False,
+        expected: int | EllipsisType | None = ...,
+        trial: int | None = None,
     ) -> None:
         """Let a version answer a `share` (above 0, below 1) of the champion's requests, judged by `policy`; in place of another canary.
 
         A shadow that becomes the canary is a shadow no more. By hand it clears the mark of a rollback; `automatic`, it respects it
-        (`Conflict`). Raises ConfigError for a share out of bounds, `NotFound` where there is no champion or version, `Conflict` for the
-        champion itself.
+        (`Conflict`). `expected`, `trial`: the canary that ran then, and `Conflict`, as in `promote`. Raises ConfigError for a share out
+        of bounds, `NotFound` where there is no champion or version, `Conflict` for the champion itself.
         """
         refuse_share(CANARY, share)
-        self._move(name, CANARY, canary(name, version, share, policy or {}, reason, automatic))
+        seen = Seen(expected, trial)
+        self._move(name, CANARY, canary(name, version, share, policy or {}, reason, automatic, seen))
 
-    def shadow(self, name: str, version: int, share: float = 1.0, reason: str = "") -> None:
+    def shadow(
+        self,
+        name: str,
+        version: int,
+        share: float = 1.0,
+        reason: str = "",
+        expected: int | EllipsisType | None = ...,
+        trial: int | None = None,
+    ) -> None:
         """Show a version a `share` (above 0, at most 1) of the champion's requests, and nobody its answers; in place of another shadow.
 
         As it answers nobody, also what was rolled back may be it, and stays marked. Raises as `canary` does, also for the canary.
         """
         refuse_share(SHADOW, share)
-        self._move(name, SHADOW, shadow(name, version, share, reason))
+        self._move(name, SHADOW, shadow(name, version, share, reason, Seen(expected, trial)))
 
     def withdraw(
         self, name: str, alias: str, reason: str = "", trial: int | None = None, automatic: bool = False

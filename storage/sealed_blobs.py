@@ -4,6 +4,7 @@ That a stored object is the encrypted form of a blob is told by its size and its
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from storage.encryption import (
     pieces_of,
 )
 from storage.errors import CorruptArtifact
+from storage.master_keys import master_keys
 from storage.measuring import measured
 from storage.root import scratch_folder, temporary_folder
 
@@ -80,6 +82,12 @@ def decrypted_copy(path: Path, key: str) -> Path:
             file.writelines(decrypted_file(path))
         os.replace(file.name, target)
     return target
+
+
+def forget_copies() -> None:
+    """Remove this process's decrypted copies, where it has read what it needs of them."""
+    if master_keys().known:
+        shutil.rmtree(temporary_folder() / "decrypted", ignore_errors=True)
 
 
 def _is_sealed(head: bytes, stored: int, size: int) -> bool:

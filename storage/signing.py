@@ -39,6 +39,11 @@ class Keyring:
         """Where other signers' public keys are put to trust them."""
         return self.folder / "trusted"
 
+    @property
+    def has_own(self) -> bool:
+        """Whether this machine has a private key already."""
+        return self._private() is not None
+
     def sign(self, content: bytes) -> str:
         """This machine's signature of `content`, in Base64. The first use makes the key."""
         return base64.b64encode(self._own().sign(content)).decode()

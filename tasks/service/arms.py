@@ -76,9 +76,14 @@ class Arms:
             if number == route.champion:
                 usual.note(measure)
 
-    def note_label(self, name: str, number: int, prediction: Any, label: Any) -> bool | None:
-        """Whether an answer was wrong: another class, or a number further off than the champion's usually are; None where unknown."""
+    def note_label(self, name: str, number: int, prediction: Any, label: Any, trial: str | None) -> bool | None:
+        """Whether an answer was wrong: another class, or a number further off than the champion's usually are; None where unknown.
+
+        It counts in the trial in which it was given: that of the canary with the salt `trial`.
+        """
         route = self._tried.get(name)
+        if route and route.salt != trial:
+            route = None
         if isinstance(prediction, str) or route is None:
             wrong = prediction != label if isinstance(prediction, str) else None
         else:

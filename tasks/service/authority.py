@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ class Buckets:
     _filled: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def take(self, name: str, wanted: float, rate: float, size: float) -> float:
-        """Up to `wanted` out of a bucket of `size` that `rate` a second flow into; 0 where it holds less than one."""
+        """Up to `wanted`, in whole ones, out of a bucket of `size` that `rate` a second flow into."""
         now = self.clock()
         level, since = self._filled.pop(name, (size, now))
-        level = min(size, level + (now - since) * rate)
-        given = min(wanted, level) if level >= 1 else 0.0
+        level = min(size, level + max(0.0, now - since) * rate)  # a clock may be set back
+        given = float(int(min(wanted, level)))
         self._filled[name] = level - given, now
         while len(self._filled) > self.most:
             self._filled.popitem(last=False)
@@ -54,6 +55,7 @@ class Authority:
     verify: Callable[[str], Key | None] | None = None
     clock: Callable[[], float] = time.time
     _worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "keys"))
+    _known_worker: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "known-keys"))
 
     def __post_init__(self) -> None:
         self._failures, self._rates = Buckets(self.clock), Buckets(self.clock)
@@ -63,25 +65,26 @@ class Authority:
     async def identify(self, asked: list[Any]) -> dict[str, Any]:
         """Who `[token, address, known]` is: status 200 with id, scopes, expires and rate; 401; or 429 for an address that guesses.
 
-        `known`: this token was valid a while ago, and so is no guess.
+        `known`: this token was valid a while ago, and so is no guess, and does not wait behind those that may be.
         """
         token, address, known = asked
-        if not known and not self._failures.take(address, 1, 1 / REFILL_SECONDS, FREE_FAILURES):
+        source = _source(address)
+        if not known and not self._failures.take(source, 1, 1 / REFILL_SECONDS, FREE_FAILURES):
             return {"status": 429, "wait": str(round(REFILL_SECONDS))}
         loop = asyncio.get_running_loop()
-        key = await loop.run_in_executor(self._worker, self._check, bytes(token))
+        key = await loop.run_in_executor(self._known_worker if known else self._worker, self._check, bytes(token))
         if key is None:
             log.warning("wrong key from %s", address)
             return WRONG
         if not known:
-            self._failures.give(address, 1, FREE_FAILURES)
+            self._failures.give(source, 1, FREE_FAILURES)
         return {"status": 200, "id": key.id, "scopes": list(key.scopes), "expires": key.expires, "rate": key.rate}
 
     async def take(self, asked: list[Any]) -> list[Any]:
         """`[requests that may be answered, seconds to wait as text]` for `[key id, requests a second]`."""
         name, rate = asked
         given = self._rates.take(name, max(1.0, rate * LEASE_SECONDS), rate, burst_of(rate))
-        return [float(int(given)), str(max(1, round(1 / rate)))]
+        return [given, str(max(1, round(1 / rate)))]
 
     def stamp(self) -> tuple[int, int, int] | None:
         """Changes with the key file."""
@@ -107,3 +110,14 @@ class Authority:
             return None
         valid = check_secret(key, parts[1])
         return key if valid and key and (key.expires is None or self.clock() < key.expires) else None
+
+
+def _source(address: str) -> str:
+    """Who is at an address: of version 6 one client has a network of 2^64 (RFC 6177), and would otherwise guess from all of them."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if not isinstance(found, IPv6Address):
+        return address
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))

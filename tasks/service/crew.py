@@ -12,25 +12,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.errors import ProcessFailed, ProcessLost
+from storage.errors import MillraceError, ProcessFailed, ProcessLost
 from tasks.service.channel import Channel, Handler
 from tasks.service.tally import Tally
 
 SHORT_SECONDS = 5.0  # a worker that ends sooner than that after its start fails again probably
-MOST_FAILURES = 5
+MOST_FAILURES = 5  # in a row, where no other worker is left
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0  # before another start, doubled with each failure
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class Worker:
-    """One process, the channel to it, and what it last reported."""
+    """One process, the channel to it, what it last reported, and how often it was looked at since then."""
 
     process: subprocess.Popen[bytes]
     channel: Channel
     started: float
     talking: "asyncio.Task[None] | None" = None
     tally: Tally = field(default_factory=Tally)
-    heard: float = field(default_factory=time.monotonic)
+    silent: int = 0
 
 
 Greet = Callable[[Worker], Awaitable[None]]
@@ -74,11 +75,15 @@ class Crew:
                 raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
-    def end_hanging(self, seconds: float) -> None:
-        """Kill the workers that have not reported for so long: their loops hang, and others take their place."""
+    def end_hanging(self, looks: int) -> None:
+        """Look at all, and kill those that have not reported since so many looks: their loops hang, and others take their place.
+
+        Looks are counted, not seconds: when a machine that stood still goes on, nobody has reported for long, and nobody hangs.
+        """
         for worker in self.ready:
-            if time.monotonic() - worker.heard > seconds and worker.process.poll() is None:
-                log.error("worker %d has said nothing for %.0f s and is killed", worker.process.pid, seconds)
+            worker.silent += 1
+            if worker.silent > looks and worker.process.poll() is None:
+                log.error("worker %d has said nothing for long and is killed", worker.process.pid)
                 worker.process.kill()
 
     async def stop(self, seconds: float) -> None:
@@ -132,11 +137,14 @@ class Crew:
 
     async def _welcome(self, worker: Worker) -> None:
         await self._greet(worker)
-        worker.heard = time.monotonic()
+        worker.silent = 0
         self.ready.add(worker)
 
     def _gone(self, worker: Worker) -> None:
-        """A worker's channel has ended: keep what it counted, and start another unless all are to end."""
+        """A worker's channel has ended: keep what it counted, and start another unless all are to end.
+
+        As long as others answer, nothing that hinders a new one ends the service.
+        """
         self.ready.discard(worker)
         if self.stopping or worker not in self.workers:
             return
@@ -147,21 +155,29 @@ class Crew:
         name = signal.Signals(-code).name if code < 0 else str(code)
         log.error("worker %d ended by itself (%s); another is started", worker.process.pid, name)
         self._failures = self._failures + 1 if time.monotonic() - worker.started < SHORT_SECONDS else 0
-        if self._failures >= MOST_FAILURES and not self.failed.done():
-            self.failed.set_exception(
-                ProcessFailed(f"{MOST_FAILURES} workers in a row ended at their start; their messages are above")
-            )
+        if self._failures >= MOST_FAILURES and not self.ready:
+            if not self.failed.done():
+                self.failed.set_exception(
+                    ProcessFailed(f"{self._failures} workers in a row ended at their start; their messages are above")
+                )
             return
         task = asyncio.ensure_future(self._replace())
         self._watching.add(task)
         task.add_done_callback(self._watching.discard)
 
     async def _replace(self) -> None:
+        if self._failures:
+            await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 10)))
+        if self.stopping:
+            return
         worker = self._start_one()
         try:
             await self._welcome(worker)
         except ProcessLost:
             return  # `_gone` has seen it
+        except (MillraceError, TimeoutError) as error:
+            log.error("a new worker cannot begin: %s", error)
+            worker.process.kill()
         except Exception:
-            log.exception("a new worker could not begin")
+            log.exception("a new worker cannot begin")
             worker.process.kill()

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from storage.entries import entry_key
+from storage.chains import indexes
+from storage.entries import entry_key, model_log
 from storage.objects import ObjectStore
 from storage.registry import Registry
 from storage.standing import Traffic
@@ -26,21 +27,27 @@ class Following:
 
     def look(self) -> Route | None:
         """What is wanted, if the log has grown since the last `settle`, else None. NotFound; Untrusted when it was tampered with."""
-        if self._settled and (isinstance(self.wanted, int) or not self._grown()):
+        if self._settled and (isinstance(self.wanted, int) or not self._grown(self._settled)):
             return None
+        self._looked = len(indexes(self.store, model_log(self.name)))
         version = self.registry.find(self.name, self.wanted)
-        self._looked = len(self.registry.entries(self.name))
         if isinstance(self.wanted, int):
             return Route(self.name, version.number, alias="")
-        self.traffic = self.registry.traffic(self.name, self.wanted)
-        return _beside(Route(self.name, version.number, self.wanted), self.traffic)
+        traffic = self.registry.traffic(self.name, self.wanted)
+        route = _beside(Route(self.name, version.number, self.wanted), traffic)
+        self.traffic = traffic
+        return route
 
     def settle(self) -> None:
         """What was looked at is served now; look for what comes after it."""
         self._settled = self._looked
 
-    def _grown(self) -> bool:
-        return self.store.size(entry_key(self.name, self._settled)) is not None
+    def moved(self) -> bool:
+        """Whether the log has grown since the last `look`, whatever came of that."""
+        return self._grown(self._looked)
+
+    def _grown(self, entries: int) -> bool:
+        return self.store.size(entry_key(self.name, entries)) is not None
 
 
 def _beside(route: Route, traffic: Traffic) -> Route:

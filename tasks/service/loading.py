@@ -10,6 +10,7 @@ from typing import Any
 from storage.blobs import read_blob
 from storage.objects import ObjectStore
 from storage.registry import Registry, Version
+from storage.sealed_blobs import forget_copies
 from tasks.inference.golden import check_golden
 from tasks.inference.releases import load_version
 from tasks.inference.runtime import Runtime
@@ -38,7 +39,13 @@ class Loader:
     registry: Registry
 
     def load(self, name: str, number: int) -> Loaded:
-        """Fetch, verify, warm and try a version; an error of storage's tree when it must not serve."""
+        """Fetch, verify, warm and try a version; an error of storage's tree when it must not serve. Nothing decrypted stays in a file."""
+        try:
+            return self._load(name, number)
+        finally:
+            forget_copies()
+
+    def _load(self, name: str, number: int) -> Loaded:
         before = resident_bytes()
         version = self.registry.find(name, number)
         runtime, manifest = load_version(self.store, self.registry, name, version)

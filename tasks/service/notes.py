@@ -19,21 +19,18 @@ from tasks.service.refusals import Refusal
 from tasks.service.routes import CANARY, CHAMPION, Route
 from tasks.service.tally import Tally
 
-RECENT, RECENT_ROWS = (
-    20_000,
-    200_000,
-)  # answers that feedback may come for, and their predictions: tens of megabytes at most
+RECENT, RECENT_ROWS = 20_000, 200_000  # answers that feedback may come for, and their predictions: tens of megabytes
 SHADOWED = 64  # requests that a shadow may have under way; more are left out
 AGREE = 1e-3  # greatest difference of outputs that counts as the same answer
 
 
 class Answered(NamedTuple):
-    """An answer that feedback may come for. `told`: it has come; what comes again is no more evidence."""
+    """An answer that feedback may come for. `told`: it has come; what comes again is no more evidence. `trial`: the canary's salt then."""
 
     model: str
     version: int
-    role: str
     predictions: list[Any]
+    trial: str | None
     told: bool = False
 
 
@@ -53,7 +50,8 @@ class Notes:
         """A request was answered."""
         self._answered(request, served, failed=False)
         predictions = [row[0] for row in rows]
-        self._remember(request, Answered(served.name, served.number, request.role, predictions))
+        trial = route.salt if route.canary and request.role in (CHAMPION, CANARY) else None
+        self._remember(request, Answered(served.name, served.number, predictions, trial))
         self.capture.offer(request, served, items, predictions)
         if route.shadow and random.random() < route.shadow_share:
             self._mirror(route, items, rows)
@@ -81,7 +79,11 @@ class Notes:
         return {key: allowed(scopes, "feedback", known.model) for key, known in answers.items()}
 
     def feedback(self, request_id: str, key: str, labels: list[Any]) -> None:
-        """Take the right answers to a recent request into account; Refusal 422 where they do not fit it."""
+        """Take the right answers to a recent request into account; Refusal 422 where they do not fit it.
+
+        The first ones count alone, else one request said often enough would decide a trial; and in a trial, of the champion's answers those
+        that were given beside the canary, as earlier ones were to other requests.
+        """
         known = self.recent[request_id][key]
         wanted = len(known.predictions)
         if len(labels) != wanted:
@@ -96,9 +98,7 @@ class Notes:
 
     def _count(self, known: Answered, labels: list[Any]) -> None:
         for prediction, label in zip(known.predictions, labels, strict=True):
-            wrong = (
-                self.arms.note_label(known.model, known.version, prediction, label) if known.role != "asked" else None
-            )
+            wrong = self.arms.note_label(known.model, known.version, prediction, label, known.trial)
             outcome = "unknown" if wrong is None else "wrong" if wrong else "right"
             self.tally.count("millrace_feedback", known.model, str(known.version), outcome)
 

@@ -35,7 +35,7 @@ from tasks.service.trials import Trials
 from tasks.service.turning import Turner
 
 WATCH_SECONDS = 0.5
-HANGING_SECONDS = 20.0
+HANGING_LOOKS = 40  # of a worker that is silent: 20 s
 EXIT_SECONDS = 5.0  # beyond the grace, for a worker's own end
 log = logging.getLogger(__name__)
 
@@ -104,17 +104,18 @@ class Supervisor:
         self._following = {name: Following(store, registry, name, wanted) for name, wanted in plan.wanted.items()}
         self._trials = Trials(registry, self._following)
         self._history = History()
-        looked = [await asyncio.to_thread(following.look) for following in self._following.values()]
-        self._turner.begin([route for route in looked if route])
+        looked = [(following, await asyncio.to_thread(following.look)) for following in self._following.values()]
+        self._turner.begin([route for _, route in looked if route])
         await self._crew.greet_all()
-        for following in self._following.values():
-            following.settle()
+        for following, route in looked:
+            if route and await self._turner.complete(route):
+                following.settle()
         self._say_ready()
 
     async def _serve(self) -> None:
         pause = self._plan.settings.poll_seconds
         work = [self._turner.follow(following, pause) for following in self._following.values()]
-        work += [self._watch_files(), self._look_after(), self._history.keep(self._crew)]
+        work += [self._watch_files(), self._look_after(), self._judge(), self._history.keep(self._crew)]
         work += [self._recording.start()] if self._plan.settings.capture.share else []
         tasks = [asyncio.ensure_future(one) for one in work]
         stopped = asyncio.ensure_future(self._stopped.wait())
@@ -166,15 +167,20 @@ class Supervisor:
             log.error("the certificate from before goes on serving: %s", error)
 
     async def _look_after(self) -> None:
-        """Replace workers that hang; promote or roll back canaries as soon as enough is known."""
+        """Replace workers that hang."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            self._crew.end_hanging(HANGING_SECONDS)
-            for name, verdict in self._trials.decided(self._turner.routes):
-                try:
-                    await asyncio.to_thread(self._trials.act, name, verdict)
-                except MillraceError as error:
-                    log.error("canary of %s: wanted to %s, but %s", name, verdict.action, error)
+            self._crew.end_hanging(HANGING_LOOKS)
+
+    async def _judge(self) -> None:
+        """Promote or roll back canaries as soon as enough is known."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                for running, verdict in self._trials.decided(self._turner.routes):
+                    await asyncio.to_thread(self._trials.act, running, verdict)
+            except Exception:  # the judgement of the others, and the next one, must outlive whatever an entry provokes
+                log.exception("judging the canaries failed")
 
     async def _identify(self, worker: Worker, asked: Any) -> Any:
         return await self._authority.identify(asked)
@@ -183,7 +189,7 @@ class Supervisor:
         return await self._authority.take(asked)
 
     async def _report(self, worker: Worker, told: dict[str, Any]) -> None:
-        worker.heard, worker.tally = time.monotonic(), Tally.unpacked(told["tally"])
+        worker.silent, worker.tally = 0, Tally.unpacked(told["tally"])
         self._trials.add(told["arms"], self._turner.routes)
         if told["captured"]:
             self._recording.offer(Batch(**told["captured"]))

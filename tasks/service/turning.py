@@ -26,11 +26,12 @@ class Turner:
     crew: Crew
     tally: Tally
     routes: dict[str, Route] = field(default_factory=dict)
+    _refused: dict[str, str] = field(default_factory=dict)
     _turning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin(self, routes: Iterable[Route]) -> None:
-        """What each worker is told when it begins."""
-        self.routes = {route.model: route for route in routes}
+        """What each worker is told when it begins: the champions. What is tried beside them comes with `complete`."""
+        self.routes = {route.model: _alone(route) for route in routes}
         for name in self.routes:
             for outcome in ("done", "refused"):
                 self.tally.count("millrace_swaps", name, outcome, by=0)
@@ -40,49 +41,73 @@ class Turner:
         """The routes, for a channel."""
         return msgspec.to_builtins(list(self.routes.values()))
 
-    async def follow(self, following: Following, shortest: float) -> None:
-        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses."""
-        refused, pause = "", shortest
-        while True:
-            await asyncio.sleep(pause)
+    async def complete(self, route: Route) -> bool:
+        """Turn to all of a route at the start. False where what is tried beside the champion must not serve: that stops no service."""
+        if route != self.routes[route.model]:
             try:
+                await self._turn(route)
+            except (MillraceError, TimeoutError) as error:
+                self._refuse(route.model, str(error))
+                return False
+        return True
+
+    async def follow(self, following: Following, shortest: float) -> None:
+        """Turn to what the registry says, again and again. What fails its checks is refused, and tried again with growing pauses, or as soon as
+        the registry says something else.
+        """
+        pause = waited = shortest
+        while True:
+            await asyncio.sleep(shortest)
+            try:
+                if waited < pause and not await asyncio.to_thread(following.moved):
+                    waited += shortest
+                    continue
+                waited = shortest
                 route = await asyncio.to_thread(following.look)
                 if route:
                     await self._turn(route)
                     following.settle()
-                pause, refused = shortest, ""
+                pause = shortest
+                self._refused.pop(following.name, None)
             except (MillraceError, TimeoutError) as error:
-                pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if str(error) == refused else shortest
-                if str(error) != refused:
-                    self._refuse(following.name, str(error))
-                refused = str(error)
+                again = not self._refuse(following.name, str(error))
+                pause = min(LONGEST_PAUSE_SECONDS, pause * 2) if again else shortest
             except Exception:  # following must outlive whatever a foreign artifact provokes
                 log.exception("following %s failed", following.name)
                 pause = LONGEST_PAUSE_SECONDS
 
     async def _turn(self, route: Route) -> None:
-        """Have all workers turn. Where what is tried beside the champion must not serve, it is left out, and the champion moves."""
+        """Have all workers turn. Where what is tried beside the champion must not serve, the champion moves alone, and `Refused` is raised."""
         async with self._turning:
             try:
-                await self.crew.ask_all("prepare", msgspec.to_builtins([route]))
-            except Refused as error:
-                alone = Route(route.model, route.champion, route.alias)
-                if alone == route:
-                    raise
-                await self.crew.ask_all("prepare", msgspec.to_builtins([alone]))
-                self._refuse(route.model, str(error))
-                route = alone
-            before = self.routes.get(route.model)
-            self.routes[route.model] = route
-            await self.crew.ask_all("turn", self.told())
-            if route != before:
-                self.tally.count("millrace_swaps", route.model, "done")
-                log.info("%s: version %d serves%s", route.model, route.champion, _beside(route))
-                self._note_versions()
+                await self._prepared(route)
+            except Refused:
+                if (alone := _alone(route)) != route:
+                    await self._prepared(alone)
+                    await self._adopt(alone)
+                raise
+            await self._adopt(route)
 
-    def _refuse(self, name: str, reason: str) -> None:
+    async def _prepared(self, route: Route) -> None:
+        await self.crew.ask_all("prepare", msgspec.to_builtins([route]))
+
+    async def _adopt(self, route: Route) -> None:
+        before = self.routes.get(route.model)
+        self.routes[route.model] = route
+        await self.crew.ask_all("turn", self.told())
+        if route != before:
+            self.tally.count("millrace_swaps", route.model, "done")
+            log.info("%s: version %d serves%s", route.model, route.champion, _beside(route))
+            self._note_versions()
+
+    def _refuse(self, name: str, reason: str) -> bool:
+        """Tell of it, unless it is what was told last; whether it was not."""
+        if self._refused.get(name) == reason:
+            return False
+        self._refused[name] = reason
         self.tally.count("millrace_swaps", name, "refused")
         log.error("refused: %s (version %d of %s goes on serving)", reason, self.routes[name].champion, name)
+        return True
 
     def _note_versions(self) -> None:
         for key in [key for key in self.tally.numbers if key[0] == "millrace_model_version"]:
@@ -92,6 +117,11 @@ class Turner:
             for alias, number in pairs.items():
                 if number:
                     self.tally.set("millrace_model_version", route.model, alias, to=number)
+
+
+def _alone(route: Route) -> Route:
+    """The route with nothing tried beside the champion."""
+    return Route(route.model, route.champion, route.alias)
 
 
 def _beside(route: Route) -> str:

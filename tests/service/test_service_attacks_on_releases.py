@@ -1,5 +1,6 @@
 """What somebody who can write into the store, but holds no trusted key, brings to be served: nothing."""
 
+import base64
 import json
 import shutil
 from pathlib import Path
@@ -11,9 +12,12 @@ from handmade import iris_files, iris_store, release
 from storage.entries import entry_key, seal
 from storage.errors import MillraceError, Untrusted
 from storage.manifests import read_manifest
+from storage.master_keys import KEY
 from storage.objects import ObjectStore
 from storage.registry import open_registry
+from storage.root import temporary_folder
 from storage.signing import Keyring, open_keyring
+from tasks.inference.releases import load_version
 from tasks.service.following import Following
 from tasks.service.loading import Loader
 
@@ -130,3 +134,17 @@ def test_files_swapped_between_versions_are_refused(store: ObjectStore, kind: st
     new.write_bytes(content)
     with pytest.raises(MillraceError):
         load(store)
+
+
+def test_of_an_encrypted_model_nothing_decrypted_stays_in_a_file_once_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEY, base64.b64encode(b"k" * 32).decode())
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    store, registry = iris_store(tmp_path, versions=2)
+    decrypted = temporary_folder() / "decrypted"
+    for number in (1, 2):
+        load_version(store, registry, "iris", registry.versions("iris")[number - 1])
+        assert decrypted.exists()
+        Loader(store, registry).load("iris", number)
+        assert not decrypted.exists()

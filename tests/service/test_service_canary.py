@@ -153,6 +153,35 @@ def test_a_canary_that_is_wrong_more_often_is_rolled_back_by_feedback(
     assert set(load.statuses) == {200}
 
 
+def test_a_label_counts_once_and_in_the_trial_that_its_answer_was_given_in(
+    place: tuple[ObjectStore, Registry, Path],
+) -> None:
+    store, registry, folder = place
+    release(store, registry, "iris", iris_files(10.0))
+    with serving(store, folder, "--workers", "1") as service:
+
+        def predicted() -> tuple[int, str]:
+            answer = service.client.post("/predict", json=BODIES[0])
+            return answer.json()["version"], answer.headers["x-request-id"]
+
+        def told(request_id: str) -> int:
+            label = {"request_id": request_id, "labels": ["setosa"]}
+            return service.client.post("/feedback", json=label).status_code
+
+        def counts() -> dict[str, int]:
+            trial = service.client.get("/status.json").json()["models"][0]["trial"]
+            wrong = trial["comparisons"].get("wrong", {}) if trial else {}
+            return {arm: wrong[arm]["count"] for arm in ("champion", "canary") if wrong}
+
+        _, early = predicted()
+        registry.canary("iris", 2, 0.5, {"automatic": False})
+        later: dict[int, str] = {}
+        while set(later) != {1, 2}:
+            later.update([predicted()])
+        assert {told(request_id) for request_id in [early, *later.values()] * 5} == {200}
+        assert wait_for(counts, "the labels") == {"champion": 1, "canary": 1}
+
+
 def test_a_good_canary_is_promoted_and_nobody_notices(place: tuple[ObjectStore, Registry, Path]) -> None:
     store, registry, folder = place
     release(store, registry, "iris", iris_files(10.0))

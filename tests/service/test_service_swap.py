@@ -142,3 +142,34 @@ def damage(store: ObjectStore, registry: Registry, number: int) -> tuple[Path, b
     content = path.read_bytes()
     path.write_bytes(b"0")
     return path, content
+
+
+def answered_by(service: Running) -> set[int]:
+    answers = [service.client.post("/predict", json={"input_data": ITEMS[:1]}).json() for _ in range(50)]
+    return {answer["version"] for answer in answers}
+
+
+def test_a_service_starts_with_the_champion_alone_where_the_canary_is_damaged(tmp_path: Path) -> None:
+    store, registry = iris_store(tmp_path, versions=2)
+    registry.canary("iris", 2, 0.5)
+    damage(store, registry, 2)
+    with serving(store, tmp_path) as service:
+        assert answered_by(service) == {1}
+        expect_refusal(service, "expected")
+
+
+def test_a_canary_that_could_not_be_loaded_answers_as_soon_as_it_can(tmp_path: Path) -> None:
+    store, registry = iris_store(tmp_path, versions=2)
+    path, whole = damage(store, registry, 2)
+    with serving(store, tmp_path) as service:
+        registry.canary("iris", 2, 0.5)
+        expect_refusal(service, "expected")
+        path.write_bytes(whole)
+        wait_for(lambda: answered_by(service) == {1, 2}, "the canary")
+
+
+def test_a_canary_answers_from_the_start_of_a_service_on(tmp_path: Path) -> None:
+    store, registry = iris_store(tmp_path, versions=2)
+    registry.canary("iris", 2, 0.5)
+    with serving(store, tmp_path) as service:
+        assert answered_by(service) == {1, 2}

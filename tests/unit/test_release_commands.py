@@ -4,7 +4,9 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Ended
@@ -223,6 +225,14 @@ def test_a_time_is_local_unless_it_says_otherwise_and_a_bare_one_is_the_last(tex
     assert read_time(text, NOON) == seconds
 
 
+@pytest.mark.usefixtures("in_berlin")
+def test_of_an_hour_that_comes_twice_the_second_is_the_last():
+    noon = datetime(2026, 10, 25, 11, tzinfo=UTC).timestamp()  # at 3:00 that night it was 2:00 again
+    assert read_time("02:30", noon) == datetime(2026, 10, 25, 1, 30, tzinfo=UTC).timestamp()
+    between = datetime(2026, 10, 25, 1, 10, tzinfo=UTC).timestamp()
+    assert read_time("02:30", between) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
+
+
 @pytest.mark.parametrize(
     "text", ["noon", "", "25:00", "2026-13-01", "14", "2026-09-21T14:13:21Z", "9999-12-31T23:59:59"]
 )
@@ -236,6 +246,38 @@ def test_a_version_nobody_promoted_has_a_status_and_no_history(house: House, tmp
     other.register("faces", ARTIFACTS[0], ARTIFACTS[0])
     assert "nothing serves yet" in house.run("status", "faces").out
     assert house.run("history", "faces").out == "faces: no version has served yet\n"
+
+
+RACES: dict[str, tuple[tuple[str, ...], Callable[[Registry], object]]] = {
+    "a share and a rollback": (("canary", NAME, "--share", "50"), lambda other: other.rollback(NAME, "canary")),
+    "a share and another canary": (("canary", NAME, "--share", "50"), lambda other: other.canary(NAME, 3, 0.2)),
+    "two shares": (("canary", NAME, "--share", "50"), lambda other: other.canary(NAME, 2, 0.2)),
+    "two canaries": (("canary", NAME, "4"), lambda other: other.canary(NAME, 3, 0.2)),
+    "an end and another canary": (("canary", NAME, "--stop"), lambda other: other.canary(NAME, 3, 0.2)),
+    "two shadows": (("shadow", NAME, "4"), lambda other: other.shadow(NAME, 3)),
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_who_decided_on_what_changed_meanwhile_is_told_and_changes_nothing(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, race: str
+):
+    command, by_another = RACES[race]
+    house.registry.canary(NAME, 2, 0.1)
+    other, append, pending = open_with(str(tmp_path / "store")), ModelLogs.append, [by_another]
+
+    def beaten(logs: ModelLogs, *move: Any) -> Any:
+        if pending:
+            pending.pop()(other)
+        return append(logs, *move)
+
+    monkeypatch.setattr(ModelLogs, "append", beaten)
+    ended = house.run(*command)
+    assert ended.code == FAILED
+    assert "somebody else" in ended.err
+    assert len(house.registry.entries(NAME)) == 7
+    if race == "a share and a rollback":
+        assert house.registry.rolled_back(NAME) == {ARTIFACTS[1]}
 
 
 def test_a_canary_of_earlier_times_is_an_alias_like_any_other(house: House, tmp_path: Path):
