@@ -184,7 +184,7 @@ def _complete(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     name, one = next(iter(writers.items()))
     sent = {"model": name, "prompt": one["example"], "max_tokens": 64, "temperature": 0}
     schema = {"type": "object", "required": ["prompt"], "properties": fields}
-    return _post("Go on with a text: OpenAI's completions; with `stream`, server-sent events", schema, sent)
+    return _streaming(_post("Go on with a text: OpenAI's completions; with `stream`, server-sent events", schema, sent))
 
 
 def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -192,9 +192,14 @@ def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     fields = {"messages": {**_array(message), "minItems": 1}, **_sampling(writers)}
     sent = {"model": next(iter(writers)), "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
     schema = {"type": "object", "required": ["messages"], "properties": fields}
-    return _post(
-        "Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent
+    return _streaming(
+        _post("Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent)
     )
+
+
+def _streaming(operation: dict[str, Any]) -> dict[str, Any]:
+    operation["responses"]["200"]["content"]["text/event-stream"] = {}
+    return operation
 
 
 def _sampling(writers: Mapping[str, Any]) -> dict[str, Any]:
