@@ -1,13 +1,16 @@
 """TensorFlow Serving's REST API, as its guide has it; tests/conformance/with_tensorflow.py asks more."""
 
 import base64
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from handmade import COLUMNS, ITEMS, Running, iris_store, serving
 from handmade_images import colour_store
 from media import RED, picture
+
+from tasks.service.paths import paths
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +62,22 @@ def test_the_path_as_it_was_sent_says_whose_errors_are_told(service: Running, pa
     answer = service.client.get(f"/v1/models/{path}")
     assert answer.status_code == 404
     assert isinstance(answer.json()["error"], str) is text
+
+
+def test_the_openapi_document_has_every_path_and_no_other(service: Running) -> None:
+    document = service.client.get("/openapi.json").json()
+    told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    there = {(path.method, path.pattern) for path in paths(cast(Any, None))}
+    assert there - told == {("POST", "/v1/completions"), ("POST", "/v1/chat/completions")}  # of language models alone
+    assert told <= there
+
+
+def test_the_openapi_document_s_paths_of_a_version_and_an_alias_are_answered(service: Running) -> None:
+    document = service.client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if "{version}" in path or "{label}" in path:
+                assert [one["name"] for one in operation["parameters"]] == re.findall(r"\{(\w+)\}", path)
+                body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+                url = path.format(model="iris", version=1, label="champion")
+                assert service.client.request(method, url, json=body).status_code == 200, url
