@@ -32,8 +32,8 @@ soak: install ## kill the whole chain at 100 drawn moments; goes on where it sto
 mutations: install ## 200 drawn mutations between two runs, and what was found and computed (MUTATIONS=200 SEED=4)
 	@MUTATIONS=$(or $(MUTATIONS),200) SEED=$(or $(SEED),4) $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/flows/test_mutations.py tests/e2e/test_mutations_by_command.py
 
-conformance: install ## Triton's and OpenAI's own clients, and the OpenAPI document, against the real service (CASES=1000 requests, up to 10000)
-	@$(BIN)/python tests/conformance/environments.py triton openai schemathesis
+conformance: install ## TensorFlow Serving's, Triton's and OpenAI's clients, and the OpenAPI document, against the real service (CASES=1000 in each of 3 runs)
+	@$(BIN)/python tests/conformance/environments.py tensorflow triton openai schemathesis
 	@CASES=$(or $(CASES),1000) $(BIN)/python -m pytest tests/conformance
 
 check: install ## format, lint, types, import contracts

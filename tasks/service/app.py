@@ -82,7 +82,7 @@ class App:
             self._tally.count("millrace_errors", refusal.kind)
             if refusal.kind == "overloaded":
                 await asyncio.sleep(PAUSE_SECONDS)
-            return refusal_answer(refusal, request.path)
+            return refusal_answer(refusal, _sent_path(request))
         except ClientGone:
             raise
         except (TransientError, TimeoutError) as error:  # the storage, when a model is loaded again; or the supervisor
@@ -92,7 +92,7 @@ class App:
         except Exception:
             log.exception("request %s failed", request.id)
             self._tally.count("millrace_errors", "failed")
-            return refusal_answer(Refusal(500, "the service failed; its log says more"), request.path)
+            return refusal_answer(Refusal(500, "the service failed; its log says more"), _sent_path(request))
 
     def _find(self, request: Request) -> tuple[Path, dict[str, str]]:
         method = "GET" if request.method == "HEAD" else request.method
@@ -128,3 +128,8 @@ def _method(request: Request) -> str:
     return (
         request.method if request.method in ("GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH") else "_OTHER"
     )
+
+
+def _sent_path(request: Request) -> str:
+    """As it came: a colon within a model's name is escaped, and so none that a protocol has."""
+    return request.scope["raw_path"].decode("latin-1")

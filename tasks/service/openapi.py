@@ -1,5 +1,6 @@
 """The OpenAPI document of a service: every path, with items that its models take."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,11 @@ GETS = {
     "/v2/models/{model}/ready": "Whether the model is loaded",
     "/v2/models/{model}/config": "A model's configuration in Triton's form",
 }
+PLACES = {"/v1": ("/versions/{version}", "/labels/{label}"), "/v2": ("/versions/{version}",)}  # after a model's name
+PARAMETERS = {
+    "version": {"schema": {"type": "integer", "minimum": 1}, "example": 1},
+    "label": {"schema": {"type": "string", "pattern": "^[a-z0-9][a-z0-9._-]{0,63}$"}, "example": "champion"},
+}
 TEXT = {"/metrics": "text/plain", "/status": "text/html"}
 ANY = {"type": "object"}
 
@@ -87,11 +93,13 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
         posts |= {"/v1/completions": _complete(writers), "/v1/chat/completions": _chat(writers)}
     for path, operation in posts.items():
         paths.setdefault(path, {})["post"] = operation
+    paths |= _of_versions(paths)
+    known = {"model": {"schema": {"type": "string", "enum": list(described) or ["…"]}}, **PARAMETERS}
     for path, operations in paths.items():
         if "{model}" in path:
-            names = {"type": "string", "enum": list(described) or ["…"]}
+            told = [{"name": name, "in": "path", "required": True, **one} for name, one in known.items()]
             for operation in operations.values():
-                operation["parameters"] = [{"name": "model", "in": "path", "required": True, "schema": names}]
+                operation["parameters"] = [one for one in told if f"{{{one['name']}}}" in path]
         error = ERROR_TEXT if tells_errors_as_text(path) else ERROR
         for operation in operations.values():
             operation["responses"] |= {str(code): _answer(text, error) for code, text in REFUSALS.items()}
@@ -100,6 +108,16 @@ def document(described: Mapping[str, Mapping[str, Any]], max_items: int, with_ke
     if with_keys:
         _secure(document)
     return document
+
+
+def _of_versions(paths: Mapping[str, Any]) -> dict[str, Any]:
+    """The same operations for a version, or an alias, of a model."""
+    parts = [(path.partition("{model}"), operations) for path, operations in paths.items() if "{model}" in path]
+    return {
+        f"{before}{model}{place}{after}": copy.deepcopy(operations)
+        for (before, model, after), operations in parts
+        for place in PLACES[before[:3]]
+    }
 
 
 def _secure(document: dict[str, Any]) -> None:
@@ -126,10 +144,15 @@ def _predict(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str,
 
 def _tensorflow(described: Mapping[str, Mapping[str, Any]], most: int) -> dict[str, Any]:
     schemas = [_items(one, "instances", most, name, False) for name, one in described.items()]
+    signature = {"signature_name": {"enum": ["", "serving_default", "probabilities"]}}
+    for schema in schemas:
+        schema["properties"] |= signature
+    columns = {"anyOf": [_array({}), {"type": "object", "minProperties": 1, "additionalProperties": _array({})}]}
+    by_column = {**_object({"inputs": columns}), "additionalProperties": False}
+    by_column["properties"] |= signature
     example = next(({"instances": [one["example"]]} for one in described.values()), None)
-    return _post(
-        "Predict, by TensorFlow Serving's REST API", _any(schemas), example, _object({"predictions": {"type": "array"}})
-    )
+    answer = _any([_object({name: {"type": "array"}}) for name in ("predictions", "outputs")])
+    return _post("Predict, by TensorFlow Serving's REST API", _any([*schemas, by_column]), example, answer)
 
 
 def _items(one: Mapping[str, Any], field: str, most: int, name: str, several: bool) -> dict[str, Any]:
@@ -186,7 +209,7 @@ def _complete(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     name, one = next(iter(writers.items()))
     sent = {"model": name, "prompt": one["example"], "max_tokens": 64, "temperature": 0}
     schema = {"type": "object", "required": ["prompt"], "properties": fields}
-    return _post("Go on with a text: OpenAI's completions; with `stream`, server-sent events", schema, sent)
+    return _streaming(_post("Go on with a text: OpenAI's completions; with `stream`, server-sent events", schema, sent))
 
 
 def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -194,9 +217,14 @@ def _chat(writers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     fields = {"messages": {**_array(message), "minItems": 1}, **_sampling(writers)}
     sent = {"model": next(iter(writers)), "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
     schema = {"type": "object", "required": ["messages"], "properties": fields}
-    return _post(
-        "Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent
+    return _streaming(
+        _post("Go on with a conversation: OpenAI's chat completions; with `stream`, server-sent events", schema, sent)
     )
+
+
+def _streaming(operation: dict[str, Any]) -> dict[str, Any]:
+    operation["responses"]["200"]["content"]["text/event-stream"] = {}
+    return operation
 
 
 def _sampling(writers: Mapping[str, Any]) -> dict[str, Any]:

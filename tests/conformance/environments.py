@@ -13,6 +13,7 @@ FOLDER = Path(os.environ.get("CONFORMANCE") or Path.home() / ".cache" / "millrac
 PACKAGES = {
     "triton": ("tritonclient[http]", "pytest"),
     "openai": ("openai", "pytest"),
+    "tensorflow": ("requests", "pytest"),
     "schemathesis": ("schemathesis",),
     "atheris": ("atheris",),
 }

@@ -116,6 +116,8 @@ def test_a_text_is_scored_the_model_listed_and_both_described(service: Running) 
     document = service.client.get("/openapi.json").json()
     body = document["paths"]["/v1/completions"]["post"]["requestBody"]["content"]["application/json"]
     assert ask(service, **body["example"]).status_code == 200
+    answer = document["paths"]["/v1/completions"]["post"]["responses"]["200"]["content"]
+    assert sorted(answer) == ["application/json", "text/event-stream"]
 
 
 def test_a_client_that_goes_stops_its_completion_and_others_are_answered_meanwhile(service: Running) -> None:

@@ -1,7 +1,8 @@
 """TensorFlow Serving's REST predict: https://www.tensorflow.org/tfx/serving/api_rest.
 
 `predictions` are class names or numbers, as `/predict` gives them; with `"signature_name": "probabilities"` a list of numbers for each class.
-An instance is an item as `/predict` takes it; bytes may stand as `{"b64": …}`. `inputs` instead of `instances` is a list for each column.
+An instance is an item as `/predict` takes it; bytes may stand as `{"b64": …}`, a column's value in a list of its own, as where a model's inputs have
+the shape [-1, 1]. `inputs` instead of `instances` is a list for each column.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from tasks.service.predicting import predict_items
 from tasks.service.refusals import Refusal
 from tasks.service.routes import Route
 from tasks.service.service import Service
+from tasks.transforms.tables import NumberColumn, TableInput
 
 SIGNATURES = ("", "serving_default", "probabilities")
 WANTED = 'wanted {"instances": [item, …]}'
@@ -65,15 +67,15 @@ async def status(service: Service, request: Request, model: str, version: str = 
 
 
 async def metadata(service: Service, request: Request, model: str, version: str = "", label: str = "") -> Answer:
-    """GET /v1/models/{model}[…]/metadata: the signatures, and what an item looks like."""
+    """GET /v1/models/{model}[…]/metadata: the signatures' tensors; /openapi.json says more of what an item looks like."""
     route = await admitted(service, request, model)
     number, _ = chosen(route, version, label) or (route.champion, "")
-    described = (await service.models.load(route.model, number)).runtime.transforms.describe()
-    signature = {"inputs": described["item_schema"], "outputs": described["prediction_schema"]}
-    names = SIGNATURES[1:] if described["task"] == "classification" else SIGNATURES[1:2]
-    signatures = {"signature_def": dict.fromkeys(names, signature)}
+    served = await service.models.load(route.model, number)
     return json_answer(
-        {"model_spec": {"name": model, "version": str(number)}, "metadata": {"signature_def": signatures}}
+        {
+            "model_spec": {"name": model, "signature_name": "", "version": str(number)},
+            "metadata": {"signature_def": {"signature_def": _signatures(served)}},
+        }
     )
 
 
@@ -104,6 +106,36 @@ def openai_description(served: Served) -> dict[str, Any]:
     return {"id": served.name, "object": "model", "created": served.created, "owned_by": "millrace"}
 
 
+def _signatures(served: Served) -> dict[str, Any]:
+    """By name, as the protocol buffers `SignatureDef` have them."""
+    inputs, classes = _inputs(served), len(served.runtime.classes)
+    predict = {"inputs": inputs, "method_name": "tensorflow/serving/predict"}
+    prediction = _tensor("prediction", "DT_STRING" if classes else "DT_DOUBLE")
+    signatures = {"serving_default": {**predict, "outputs": prediction}}
+    if classes:
+        signatures["probabilities"] = {**predict, "outputs": _tensor("probabilities", "DT_FLOAT", classes)}
+    return signatures
+
+
+def _inputs(served: Served) -> dict[str, Any]:
+    """A table's columns; the one input of any other kind."""
+    kind, taken = served.runtime.transforms.kind, served.runtime.transforms.input
+    if isinstance(taken, TableInput):
+        tensors = [
+            _tensor(part.name, "DT_DOUBLE" if isinstance(part, NumberColumn) else "DT_STRING") for part in taken.parts
+        ]
+        return {name: tensor for one in tensors for name, tensor in one.items()}
+    (name,) = taken.columns
+    if kind == "text":
+        return _tensor(name, "DT_STRING")
+    return _tensor(name, "DT_FLOAT", *getattr(taken, "shape", (-1,)))
+
+
+def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
+    dims = [{"size": str(size), "name": ""} for size in (-1, *shape)]
+    return {name: {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}, "name": name}}
+
+
 def _items(order: Order, service: Service, served: Served) -> list[Any]:
     if (order.instances is None) == (order.inputs is None):
         raise Refusal(
@@ -111,7 +143,10 @@ def _items(order: Order, service: Service, served: Served) -> list[Any]:
         )
     items = _rows(order.inputs) if order.instances is None else order.instances
     check_count("instances" if order.instances is not None else "inputs", len(items), service.limits)
-    return [_bytes(item) for item in items] if served.runtime.transforms.kind in ("image", "audio") else items
+    transforms = served.runtime.transforms
+    if isinstance(transforms.input, TableInput):
+        return [_row(item) for item in items]
+    return [_bytes(item, transforms.input.columns[0]) for item in items] if transforms.kind != "text" else items
 
 
 def _rows(inputs: Any) -> list[Any]:
@@ -126,5 +161,15 @@ def _rows(inputs: Any) -> list[Any]:
     return [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
 
 
-def _bytes(item: Any) -> Any:
+def _row(item: Any) -> Any:
+    """A row's values, each taken out of the list that it may stand in."""
+    if not isinstance(item, dict) or list not in map(type, item.values()):
+        return item
+    return {name: value[0] if type(value) is list and len(value) == 1 else value for name, value in item.items()}
+
+
+def _bytes(item: Any, name: str) -> Any:
+    """A file's base64, out of `{"b64": …}` and, where it stands under the input's name, out of that too."""
+    if isinstance(item, dict) and item.keys() == {name}:
+        item = item[name]
     return item["b64"] if isinstance(item, dict) and item.keys() == {"b64"} else item
