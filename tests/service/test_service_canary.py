@@ -175,6 +175,7 @@ def test_a_label_counts_once_and_in_the_trial_that_its_answer_was_given_in(
 
         _, early = predicted()
         registry.canary("iris", 2, 0.5, {"automatic": False})
+        wait_for(lambda: predicted()[0] == 2, "the canary")
         later: dict[int, str] = {}
         while set(later) != {1, 2}:
             later.update([predicted()])

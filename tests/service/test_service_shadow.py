@@ -5,6 +5,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from handmade import ITEMS, iris_store
@@ -69,7 +70,9 @@ def test_answers_do_not_wait_for_a_shadow_that_hangs_and_what_it_has_no_room_for
         await models.prepare([ROUTE])
         models.turn([ROUTE])
         for _ in range(20):
-            request = Request({"method": "POST", "path": "/predict", "headers": []}, never, 0.0)
+            connection = SimpleNamespace(lost=False, awaited=None)
+            scope = {"method": "POST", "path": "/predict", "headers": [], "extensions": {"connection": connection}}
+            request = Request(scope, never, 0.0)
             served = await models.pick(request, ROUTE, None)
             rows = await asyncio.wait_for(predict_items(notes, request, ROUTE, served, ITEMS[:1]), 20)
             assert rows[0][0] == "setosa"
