@@ -13,9 +13,12 @@ class Redaction:
     def __init__(self, names: Sequence[str], patterns: Sequence[str]) -> None:
         self.names = frozenset(names)
         self._patterns = [re.compile(pattern) for pattern in patterns]
+        self._idle = not self.names and not self._patterns
 
     def value(self, value: Any, name: str = "") -> Any:
         """A JSON value without what must not be kept; `name`: the column or key that it stands under."""
+        if self._idle:
+            return value
         if name in self.names:
             return None
         if isinstance(value, str):
