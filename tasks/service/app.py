@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Awaitable[Answer | EventStream]]
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-PAUSE_SECONDS = 0.05  # before it is told that too much waits: who asks again at once then does not make things worse
+PAUSE_SECONDS = 0.1  # at most, before it is told that too much waits: who asks again at once then does not make things worse
 GONE = 499  # nginx's code for a client that went away
 METHODS = ("GET", "POST")
 UNREACHED = "what is needed for the answer cannot be reached now; try again later"
@@ -52,6 +52,7 @@ class App:
         self._others = [path for path in paths if not path.fixed]
         self._tally, self._access, self._spans = tally, access, spans
         self._prefix, self._numbers = f"{prefix}{secrets.token_hex(4)}", itertools.count()
+        self._tick: asyncio.Event | None = None
         self.active = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -81,7 +82,7 @@ class App:
         except Refusal as refusal:
             self._tally.count("millrace_errors", refusal.kind)
             if refusal.kind == "overloaded":
-                await asyncio.sleep(PAUSE_SECONDS)
+                await self._pause()
             return refusal_answer(refusal, _sent_path(request))
         except ClientGone:
             raise
@@ -93,6 +94,17 @@ class App:
             log.exception("request %s failed", request.id)
             self._tally.count("millrace_errors", "failed")
             return refusal_answer(Refusal(500, "the service failed; its log says more"), _sent_path(request))
+
+    async def _pause(self) -> None:
+        """Until the next tick, and with all others who wait for it: hundreds of single wakes a second would cost the forwards their core."""
+        if self._tick is None:
+            self._tick = asyncio.Event()
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._end_pause, self._tick)
+        await self._tick.wait()
+
+    def _end_pause(self, tick: asyncio.Event) -> None:
+        self._tick = None
+        tick.set()
 
     def _find(self, request: Request) -> tuple[Path, dict[str, str]]:
         method = "GET" if request.method == "HEAD" else request.method
