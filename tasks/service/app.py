@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[..., Awaitable[Answer | EventStream]]
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-PAUSE_SECONDS = (
-    0.1  # at most, before it is told that too much waits: who asks again at once then does not make things worse
-)
+PAUSE_SECONDS = 0.1  # at most, until it is told that too much waits: who asks again at once then makes nothing worse
 GONE = 499  # nginx's code for a client that went away
 METHODS = ("GET", "POST")
 UNREACHED = "what is needed for the answer cannot be reached now; try again later"

@@ -30,9 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("attacks")
     store, _ = iris_store(folder)
     settings = folder / "settings.yaml"
-    settings.write_text(
-        "limits: {body_seconds: 1.0}"
-    )  # so long a refused body may still come, before the connection is closed
+    settings.write_text("limits: {body_seconds: 1.0}")  # so long the rest of a refused body is waited for
     with serving(store, folder, "--workers", "1", "--settings", str(settings)) as running:
         yield running
 
