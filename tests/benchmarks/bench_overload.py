@@ -167,8 +167,9 @@ def draw(series: list[Any], line: dict[str, Any], path: Path) -> None:
     above.axhline(line["peak_per_second"], color="grey", linestyle="--", label="peak without overload")
     above.set(ylabel="requests/s", ylim=(0, None), title=f"{line['sent_over_peak']:g} × the peak, open loop")
     above.legend(loc="center right")
-    below.plot(at, [mib for _, mib in series], color="tab:green")
-    below.set(xlabel="seconds", ylabel="resident MiB", ylim=(0, None))
+    mebibytes = [mib for _, mib in series]
+    below.plot(at, mebibytes, color="tab:green")
+    below.set(xlabel="seconds", ylabel="resident MiB", ylim=(0, 1.1 * max(mebibytes)))
     figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
