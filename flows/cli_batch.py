@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +13,10 @@ from infra.foreground import carry_out
 from storage.errors import ConfigError
 from storage.surroundings import told
 from tasks.sections import BatchSection, ClusterSection
+
+# Columns come and go, part by part: glibc keeps their memory for the next, instead of asking the system for fresh pages each time (a fifth of
+# the processor's time); mallopt(3)
+ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -36,7 +41,8 @@ def predict(arguments: argparse.Namespace) -> int:
         "json": arguments.json,
         "debug": arguments.debug,
     }
-    return carry_out("flows.batch_by_hand", json.dumps(order).encode(), "the prediction")
+    environment = {**ENVIRONMENT, **os.environ}
+    return carry_out("flows.batch_by_hand", json.dumps(order).encode(), "the prediction", environment)
 
 
 def refuse_options(arguments: argparse.Namespace) -> None:

@@ -91,11 +91,11 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
     _awaited(process)
 
 
-def carry_out(module: str, order: bytes, what: str) -> int:
+def carry_out(module: str, order: bytes, what: str, environment: Mapping[str, str] | None = None) -> int:
     """The exit code of `python -m module`, which reads its order on standard input. KeyboardInterrupt where it was interrupted,
-    ProcessLost where something killed it; `what` is what such a process does, for the message.
+    ProcessLost where something killed it; `what` is what such a process does, for the message. `environment`: as in `run_in_foreground`.
     """
-    code = run_in_foreground([sys.executable, "-m", module], order)
+    code = run_in_foreground([sys.executable, "-m", module], order, environment)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     if code < 0:
