@@ -1,11 +1,14 @@
 """One fixture for what must hold in every kind of store: a folder, S3's look-alike moto, and a real S3 server where there is one."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 from storage.objects import ObjectStore, open_store
 
@@ -13,11 +16,24 @@ from storage.objects import ObjectStore, open_store
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
     """The URL of a look-alike that is up for the session."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    app = OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+class OneAtATime:
+    """A WSGI application whose requests wait for one another: moto looks for an object and makes it in two steps, between which others come."""
+
+    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
+        self._app, self._lock = app, threading.Lock()
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        with self._lock:
+            return list(self._app(environ, start_response))
 
 
 @pytest.fixture(params=["folder", "moto", "rgw"])

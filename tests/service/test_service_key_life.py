@@ -1,13 +1,15 @@
 """Keys are made, listed, rotated and revoked; each act is audited first, and no secret is kept anywhere."""
 
 import json
-import multiprocessing
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import environment
 
 from flows.cli import main as millrace
 from storage.audit import AUDIT, check_log, record
@@ -141,14 +143,21 @@ def test_a_grace_does_not_lengthen_a_life_and_an_expired_key_has_no_successor(pa
         rotate_key(path, id_of(past), HOUR)
 
 
-def _create(path: str) -> None:
-    for _ in range(5):
-        create_key(Path(path), ["predict:*"])
+CREATE = """
+import sys
+from pathlib import Path
+from tasks.service.keys import create_key
+for _ in range(5):
+    create_key(Path(sys.argv[1]), ["predict:*"])
+"""
 
 
 def test_of_many_writers_at_once_none_loses_a_key(path: Path):
-    with multiprocessing.get_context("spawn").Pool(4) as pool:
-        pool.map(_create, [str(path)] * 4)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", CREATE, str(path)], env=environment(path.parent / "root"))
+        for _ in range(4)
+    ]
+    assert [writer.wait(60) for writer in writers] == [0] * 4
     assert len(read_keys(path)) == 20
     assert [left.name for left in path.parent.glob(".keys.json.*")] == [".keys.json.lock"]
 

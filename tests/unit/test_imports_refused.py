@@ -143,7 +143,7 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
     "weights in another file": (outside, "lies in another file"),
     "an operator of one's own": (strange_operator, "my.company.Gemm"),
     "a sparse weight in another file": (outside_and_sparse, "lies in another file"),
-    "half a node": (half_a_node, "no whole ONNX graph"),
+    "half a node": (half_a_node, "no whole ONNX"),
     "a function that calls itself": (calling_itself, "no whole ONNX graph"),
     "a list of tensors": (giving_a_list, "wanted one output of real numbers"),
     "several tables": (adding([None, 4]), "the model has several inputs"),
