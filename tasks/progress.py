@@ -12,6 +12,9 @@ from typing import Any
 
 Event = dict[str, Any]
 LOG_EVERY_SECONDS = 2.0
+EPOCHS_EVERY_SECONDS = (
+    0.5  # a small network has 60 epochs a second: each in the log would keep Prefect's database from all else
+)
 
 PAIRS = (
     ("epoch", "epochs", "epoch"),
@@ -53,7 +56,8 @@ def logging_to(logger: Any) -> Iterator[None]:
 
 
 def reporter(stage: str, logger: Any = None) -> Callable[[Event], None]:
-    """A function that reports events of `stage`; the log gets one line every two seconds at most, and all that end something.
+    """A function that reports events of `stage`; the log gets one line every two seconds at most (ends of epochs: two a second),
+    and all that end something.
 
     `logger`: the stage's, if not that of `logging_to`. The log of the run as a whole gets the same, so that who looks at it need
     not look for the stage's own.
@@ -68,11 +72,8 @@ def reporter(stage: str, logger: Any = None) -> Callable[[Event], None]:
         for listener in list(_listeners):
             listener(full)
         now = time.monotonic()
-        if (
-            event.get("event") not in (None, "progress")
-            or "validation_loss" in event
-            or now - last_logged > LOG_EVERY_SECONDS
-        ):
+        is_due = now - last_logged > (EPOCHS_EVERY_SECONDS if "validation_loss" in event else LOG_EVERY_SECONDS)
+        if is_due or event.get("event") not in (None, "progress") or remaining(event) == 0:
             last_logged = now
             for log in logs:
                 log.log(logging.INFO, "%s", describe(full))

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,11 @@ def test_cancelling_in_mid_training_stops_all_that_works_for_the_run(home: Path,
     assert any("tasks.nn.trainer" in process for process in processes_of(run))
     client.set_flow_run_state(run.id, Cancelling())
     wait_for(lambda: not processes_of(run), "the end of its processes", seconds=60)
-    assert wait_for(lambda: ended_state(client, run), "the run's end", seconds=60).name == "Cancelled"
+    try:
+        state = wait_for(lambda: ended_state(client, run), "the run's end", seconds=60)
+    finally:
+        sys.stdout.write((home / ".millrace" / "background" / "worker.log").read_text()[-5000:])  # seen where the test fails
+    assert state.name == "Cancelled"
 
 
 def test_up_again_starts_only_what_is_gone(home: Path, client: SyncPrefectClient):

@@ -48,6 +48,15 @@ def test_the_log_gets_an_epochs_end_at_once_and_steps_only_now_and_then():
     assert "validation loss 0.5000" in log.lines[-1]
 
 
+def test_epochs_of_milliseconds_do_not_flood_the_log_and_the_last_is_in_it():
+    log = Log()
+    report = reporter("train", log)
+    for epoch in range(1, 401):
+        report({"event": "progress", "epoch": epoch, "epochs": 400, "step": 8, "steps": 8, "validation_loss": 1.0})
+    assert len(log.lines) < 20
+    assert "epoch 400/400" in log.lines[-1]
+
+
 def test_a_piped_display_writes_plain_lines_without_control_characters():
     stream = io.StringIO()
     with Display(stream):
