@@ -39,6 +39,8 @@ def misfits(config: "PipelineConfig") -> Iterator[str]:
             yield f"data.kind is {config.data.kind!r} for language_model; wanted text"
     elif config.data.format == "documents":
         yield f"data.format is documents for {config.data.task}; wanted language_model as data.task, or text_folders, where folders are labels"
+    if (config.data.format == "own") != bool(config.data.reader):
+        yield f"data.format is {config.data.format!r} and data.reader {config.data.reader!r}; wanted own and module:name together"
     if config.train.family not in families:
         yield f"train.family is {config.train.family!r} for data.kind {config.data.kind!r}; wanted {' or '.join(families)}"
     shares = config.data.validation_share + config.data.test_share

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from storage.errors import SchemaError
 from storage.root import scratch_folder
-from tasks.frames import idx, parquet_rows
+from tasks.frames import idx
+from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.encodings import guess_encoding, open_text
 from tasks.frames.looking import Found
 from tasks.frames.pieces import Piece, plan_group
@@ -29,6 +30,7 @@ TEXTS = 400  # of label folders
 IMAGES = 5_000
 SNIFFED = 1 << 16
 REFUSED_SHARE = 0.05
+JSON_OPTIONS = ("json_records", "json_fields", "encoding")
 COMPRESSED = 4  # so many times larger is a text before gzip, about
 
 
@@ -50,8 +52,8 @@ def sample_rows(found: Found, wanted: Sequence[str] = (), data: Mapping[str, Any
     """A sample of what was found. `wanted`: columns that the user named; `data`: what they set of the data section. SchemaError where more than 5 % of its rows cannot be read."""
     if found.format in ("csv", "tsv", "jsonl"):
         return _lines(found, wanted, data or {})
-    if found.format == "parquet":
-        return _parquet(found)
+    if found.format in ("parquet", "arrow", "json"):
+        return _by_rows(found, data or {})
     if found.format == "idx":
         return _idx(found)
     if found.format == "text_folders":
@@ -159,17 +161,18 @@ def _joined(raws: Sequence[Raw]) -> pa.Table:
     return table.drop_columns([FILE, ROW])
 
 
-def _parquet(found: Found) -> Sample:
-    entries = _learned_from(found)
-    counts = {entry: parquet_rows.count_rows(entry) for entry in entries[:FILES]}
+def _by_rows(found: Found, data: Mapping[str, Any]) -> Sample:
+    entries, (count, read) = _learned_from(found), BY_ROWS[found.format]
+    section = _section(found.format, **{name: data[name] for name in JSON_OPTIONS if name in data})
+    counts = {entry: count(section, entry) for entry in entries[:FILES]}
     seen = sum(counts.values())
     raws = [
-        parquet_rows.read(entry, start, stop)
+        read(section, entry, start, stop)
         for entry, rows in counts.items()
         for start, stop in _ranges(rows, ROWS // len(counts))
     ]
     firsts = _first_of_splits(found)
-    columns = {split: parquet_rows.read(entry, 0, 1).table.column_names for split, entry in firsts.items()}
+    columns = {split: read(section, entry, 0, 1).table.column_names for split, entry in firsts.items()}
     rows = seen if len(entries) <= FILES else round(seen / len(counts) * len(entries))
     whole = seen <= ROWS and len(entries) <= FILES
     return Sample(_joined(raws), rows, whole, columns=columns if len(firsts) > 1 else {})

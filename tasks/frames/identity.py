@@ -22,6 +22,7 @@ from typing import Any
 from storage.errors import SchemaError
 from storage.metering import carried
 from storage.root import data_root, scratch_folder
+from tasks.frames.databases import SCHEME, version_of
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import File, labels_beside, locate
@@ -30,7 +31,7 @@ from tasks.sections import DataSection
 
 CHUNK_BYTES = 4 << 20
 READERS = 16  # files hashed at once, as object stores answer slowly
-VERSIONS = ("ETag", "etag", "md5", "checksum")
+VERSIONS = ("ETag", "etag", "md5", "checksum", "version")
 TIMES = ("mtime", "created", "LastModified", "Last-Modified", "last_modified", "updated")
 TOLD_IN_LISTINGS = ("s3", "s3a")  # stores whose listing says of a file what a request for it would
 HTTP_TIME_SECONDS = 2  # HTTP dates are whole seconds: a file may change twice within one (RFC 9110 §8.8.2.2)
@@ -124,6 +125,8 @@ def _digest(file: File, memo: Memo) -> Found:
 
 def _told(file: File) -> Mapping[str, Any]:
     """What the file system says of the file that is read: of a link, what it points to."""
+    if file.url.startswith(SCHEME):
+        return file.told or version_of(file.url)
     with reading(file.url):
         if file.url.startswith("file://") and "::" not in file.url:
             status = os.stat(file.url.removeprefix("file://"))

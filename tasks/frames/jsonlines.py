@@ -1,12 +1,12 @@
-"""JSON lines: where rows lie, and their values. A line that is no JSON object is refused."""
+"""JSON lines: where rows lie (of any file of lines), and their values. A line that is no JSON object is refused."""
 
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
 from tasks.frames.encodings import not_text, open_text
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.json_values import rows_of
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
@@ -39,9 +39,7 @@ def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
             refused.append(row)
         else:
             kept.append((number, row))
-    names = sorted({name for _, row in kept for name in row})
-    table = pa.table({name: pa.array([_text(row.get(name)) for _, row in kept], pa.string()) for name in names})
-    return Raw(with_origin(table, entry.name, [number for number, _ in kept]), refused, sparse=True)
+    return rows_of(section, entry.name, kept, refused)
 
 
 def _parse(section: DataSection, file: str, number: int, line: bytes) -> Refusal | dict[str, Any]:
@@ -54,13 +52,4 @@ def _parse(section: DataSection, file: str, number: int, line: bytes) -> Refusal
         return Refusal(file, number, "json", f"not JSON: {error}", cut(text))
     if not isinstance(row, dict):
         return Refusal(file, number, "json", f"found a JSON {type(row).__name__}, wanted an object", cut(text))
-    bad = next((name for name, value in row.items() if isinstance(value, str) and "\0" in value), None)
-    if bad is not None:
-        return Refusal(file, number, "encoding", f"column {bad!r}: a NUL in the text", cut(text))
     return row
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()

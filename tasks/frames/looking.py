@@ -31,11 +31,9 @@ SPLITS = {
 }
 TABLES = {**FORMATS, ".data": "csv", ".dat": "csv"}
 OTHERWISE = {
-    ".json": "write one JSON object a line (jq -c '.[]' FILE.json > FILE.jsonl)",
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".npy": "write a table as Parquet or CSV",
-    ".feather": "write it as Parquet",
     ".yaml": "run a configuration with --config FILE",
     ".yml": "run a configuration with --config FILE",
 }
@@ -149,7 +147,7 @@ def _format(entries: Sequence[Entry], url: str) -> str:
     if len(entries) == 1:
         return _by_content(entries[0])
     raise ConfigError(
-        f"{hidden(url)}: found {len(entries)} files, none in a format that is read here; wanted CSV, TSV, JSON lines, Parquet, "
+        f"{hidden(url)}: found {len(entries)} files, none in a format that is read here; wanted CSV, TSV, JSON, JSON lines, Parquet, Arrow, "
         "IDX, or folders of texts, images or WAV files: one folder a label"
     )
 

@@ -7,7 +7,8 @@ from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
-from tasks.frames import delimited, documents, idx, jsonlines, parquet_rows, sklearn_sets
+from tasks.frames import delimited, documents, jsonlines
+from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.encodings import open_text
 from tasks.frames.raw import Mark
 from tasks.frames.sources import FOLDERS, Group
@@ -18,14 +19,14 @@ FILES_AT_ONCE = {"image_folders": 2000, "audio_folders": 500}  # of one shard, a
 OF_ARRAYS = (*FILES_AT_ONCE, "idx", "sklearn")
 ARRAY_WEIGHT = 10  # an image or recording is about as much work as so many rows of a table
 ROW_BYTES = 100  # of a table, about
-MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines}
+MARKERS = {"csv": delimited, "tsv": delimited, "jsonl": jsonlines, "lines": jsonlines}
 
 
 @dataclass(frozen=True)
 class Piece:
     """Rows `start` to `stop` of one entry (or of a group of files), read and checked as one shard.
 
-    `offset`, `length`: where those rows lie in the decompressed bytes of a CSV, TSV or JSON lines file. `header`: its columns;
+    `offset`, `length`: where those rows lie in the decompressed bytes of a file of lines (CSV, TSV, JSON lines, text). `header`: its columns;
     `torn`: as in Mark.
     `pattern`: for files in an archive, which is then the one entry, the glob whose matches are numbered.
     Documents: rows are passages. `document`: the hash of one that is cut into several pieces; in an archive `offset` and `length`
@@ -108,7 +109,7 @@ def carry_out(section: DataSection, survey: Survey) -> Any:
         with open_text(survey.entry, section.encoding) as stream:
             head, marks = _survey(section, survey, stream)
         return [head, [astuple(mark) for mark in marks]]
-    return _count(survey.format, survey.entry)
+    return BY_ROWS[survey.format].count(section, survey.entry)
 
 
 def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]:
@@ -134,12 +135,6 @@ def _survey(section: DataSection, survey: Survey, stream: Any) -> tuple[Any, lis
     if survey.format == "documents":
         return documents.survey(stream, section)
     return MARKERS[survey.format].mark(stream, section, survey.format, survey.entry.name)
-
-
-def _count(format: str, entry: Entry) -> int:
-    if format == "sklearn":
-        return sklearn_sets.count_rows(entry.name)
-    return idx.count_rows(entry) if format == "idx" else parquet_rows.count_rows(entry)
 
 
 def _mark(found: Sequence[Any]) -> Mark:

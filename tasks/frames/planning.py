@@ -72,7 +72,8 @@ def listings(store: ObjectStore) -> Work:
 
 def surveying(section: DataSection, store: ObjectStore) -> Work:
     """Surveys of files."""
-    compute, entries = partial(survey_file, section), ["tasks.frames.planning:survey_file"]
+    own = [section.reader] if section.reader else []
+    compute, entries = partial(survey_file, section), ["tasks.frames.planning:survey_file", *own]
     return make_work("survey", compute, entries, _shared(section), store.url)
 
 

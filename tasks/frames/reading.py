@@ -1,6 +1,7 @@
 """One piece of a source → its rows as read."""
 
-from tasks.frames import delimited, documents, idx, jsonlines, label_folders, own_function, parquet_rows, sklearn_sets
+from tasks.frames import delimited, documents, jsonlines, label_folders, own_function, text_lines
+from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
 from tasks.frames.sources import FOLDERS
@@ -20,15 +21,11 @@ def _read(section: DataSection, piece: Piece) -> Raw:
         return documents.read_archive(section, piece.entries[0], piece.pattern, piece.offset, piece.length)
     if piece.format == "documents" and not piece.document:
         return documents.read_files(section, piece.entries)
+    if piece.format in BY_ROWS:
+        return BY_ROWS[piece.format].read(section, piece.entries[0], piece.start, piece.stop)
     entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
         return delimited.read(section, piece.format, entry, piece.header, part)
     if piece.format == "documents":
         return documents.read_part(section, entry, part, piece.document)
-    if piece.format == "jsonl":
-        return jsonlines.read(section, entry, part)
-    if piece.format == "idx":
-        return idx.read(section, entry, piece.start, piece.stop)
-    if piece.format == "sklearn":
-        return sklearn_sets.read(section, entry.name, piece.start, piece.stop)
-    return parquet_rows.read(entry, piece.start, piece.stop)
+    return (jsonlines if piece.format == "jsonl" else text_lines).read(section, entry, part)

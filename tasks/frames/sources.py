@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from storage.errors import ConfigError, NotFound
+from tasks.frames.databases import SCHEME, ranges, version_of
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem, hidden
 from tasks.frames.streams import Entry, is_archive, list_members, plain_name
@@ -18,7 +19,11 @@ FORMATS = {
     ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".pq": "parquet",
 }
 FOLDERS = ("text_folders", "image_folders", "audio_folders")
@@ -83,6 +88,10 @@ def locate(section: DataSection, source: Source) -> list[File]:
     if section.format == "sklearn" or source.url.startswith("sklearn:"):
         name = "sklearn:" + source.url.removeprefix("sklearn:")
         return [File(name, name)]
+    if source.query:
+        found = ranges(source)
+        told = version_of(found[0].as_url) if found else {}
+        return [File(part.name, part.as_url, told) for part in found]
     url = _joined(section.root, source.url)
     with reading(url):
         fs, path = filesystem(url)
@@ -149,7 +158,7 @@ def _groups(section: DataSection, source: Source, files: list[File], members: Me
             groups.extend(_archive_groups(section, source, file, members))
         elif _is_labels(section, file.name):
             continue
-        elif (format := _format(section, file.name)) in LOOSE:
+        elif (format := "arrow" if file.url.startswith(SCHEME) else _format(section, file.name)) in LOOSE:
             loose.setdefault(format, []).append(_entry(file, digests))
         else:
             groups.append(Group(format, source.split, (_entry(file, digests),)))
@@ -199,7 +208,7 @@ def _format(section: DataSection, name: str) -> str:
     suffix = posixpath.splitext(plain)[1]
     if suffix not in FORMATS and section.kind not in OF_KIND:
         raise ConfigError(
-            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, jsonl, parquet, text_folders or documents"
+            f"data.format: cannot tell from the name {name!r}; set data.format to csv, tsv, json, jsonl, parquet, arrow, lines, text_folders or documents"
         )
     return FORMATS.get(suffix) or OF_KIND[section.kind]
 

@@ -21,6 +21,7 @@ import zstandard
 from storage.errors import ConfigError, NotFound
 from storage.root import work_folder
 from tasks.frames.counting import counted
+from tasks.frames.databases import SCHEME, opened_range
 from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 
@@ -73,7 +74,7 @@ def open_entry(entry: Entry) -> Iterator[Any]:
 @contextmanager
 def opened(url: str) -> Iterator[Any]:
     """The bytes of `url` as they lie there, as a stream that can seek."""
-    with _opened(url) as raw, counted(raw) as stream:
+    with opened_range(url) if url.startswith(SCHEME) else _opened(url) as raw, counted(raw) as stream:
         yield stream
 
 

@@ -9,6 +9,8 @@ from pydantic import Field, field_validator
 from tasks.sections.base import NOT_IN_KEY, OWN_CODE, Section, Share, Url
 from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 
+FUNCTION = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"  # a user's own, as module:name
+
 
 class Source(Section):
     """One place that rows come from."""
@@ -22,6 +24,24 @@ class Source(Section):
     )
     split: Literal["any", "train", "validation", "test"] = Field(
         default="any", description="The split that these rows belong to; any: by content hash"
+    )
+    query: str = Field(
+        default="",
+        description="SQL: a table, or a SELECT, of the database that the URL names in SQLAlchemy's form (sqlite:///file.db, "
+        "postgresql+psycopg://host/name); user and password come from MILLRACE_SQL_USER and MILLRACE_SQL_PASSWORD",
+    )
+    partition: str = Field(
+        default="",
+        pattern=r"^([A-Za-z_]\w*)?$",
+        description="SQL: a column of whole numbers that grows with new rows, as an id; rows are read and kept by ranges of it. Empty: all "
+        "at once",
+    )
+    partition_size: int = Field(default=20_000, ge=1, description="SQL: values of the partition's column in one range")
+    version: str = Field(
+        default="",
+        description="SQL: a SELECT whose result changes when rows do, as SELECT count(*), max(updated_at) FROM orders; while it does not, "
+        "nothing is read again. Empty: all rows are read each time, to know",
+        json_schema_extra=NOT_IN_KEY,
     )
 
 
@@ -63,14 +83,35 @@ class DataSection(Section):
         "csv",
         "tsv",
         "jsonl",
+        "json",
         "parquet",
+        "arrow",
+        "lines",
         "text_folders",
         "image_folders",
         "audio_folders",
         "documents",
         "idx",
         "sklearn",
-    ] = Field(default="auto", description="How the sources are written; auto: by their names")
+        "own",
+    ] = Field(
+        default="auto", description="How the sources are written; auto: by their names; own: as data.reader reads them"
+    )
+    reader: str = Field(
+        default="",
+        pattern=FUNCTION,
+        description="Format own: your own function as module:name. It gets a file's decompressed bytes as a stream, and returns or yields "
+        "pandas.DataFrames or pyarrow.Tables",
+        json_schema_extra=OWN_CODE,
+    )
+    json_records: str = Field(
+        default="",
+        description="JSON: where in the document the list of rows lies, as response.items; empty: it is the document",
+    )
+    json_fields: dict[str, str] = Field(
+        default_factory=dict,
+        description="JSON and JSON lines: column → where in a row its value lies, as address.city or tags[0]; empty: the row's own keys",
+    )
     encoding: str = Field(
         default="auto",
         description="How texts are encoded (CSV, TSV, JSON lines, text files): gb18030, utf-16, cp1252, …; auto: UTF-8, or as a "
@@ -99,7 +140,7 @@ class DataSection(Section):
     columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
     function: str = Field(
         default="",
-        pattern=r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$",
+        pattern=FUNCTION,
         description="Your own function as module:name, from the current folder or PYTHONPATH: it gets the raw rows of a shard as a "
         "pandas.DataFrame and returns them changed; rows that it leaves out go to quarantine. Empty: none",
         json_schema_extra=OWN_CODE,
