@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tasks.frames import arrow_files, idx, json_files, own_reader, parquet_rows, sklearn_sets
+from tasks.frames import arrow_files, idx, json_files, own_reader, parquet_rows, sklearn_sets, web_archives
 from tasks.frames.raw import Raw
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
@@ -31,5 +31,6 @@ BY_ROWS = {
         lambda section, entry, start, stop: sklearn_sets.read(section, entry.name, start, stop),
     ),
     "json": ByRows(json_files.count_rows, json_files.read),
+    "warc": ByRows(web_archives.count_rows, web_archives.read),
     "own": ByRows(own_reader.count_rows, own_reader.read),
 }

@@ -24,6 +24,7 @@ FORMATS = {
     ".arrow": "arrow",
     ".feather": "arrow",
     ".ipc": "arrow",
+    ".warc": "warc",
     ".pq": "parquet",
 }
 FOLDERS = ("text_folders", "image_folders", "audio_folders")

@@ -86,6 +86,7 @@ class DataSection(Section):
         "json",
         "parquet",
         "arrow",
+        "warc",
         "lines",
         "text_folders",
         "image_folders",

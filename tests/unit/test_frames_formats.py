@@ -1,6 +1,7 @@
 """Arrow, JSON documents, lines of text and files that a user's own function reads."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import feather
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
 
 from storage.errors import ConfigError, SchemaError
 from tasks.frames.pieces import plan_group
@@ -93,7 +96,9 @@ def test_nested_fields_are_columns_by_their_path(tmp_path: Path, name: str):
 
 def test_a_json_document_without_a_list_says_what_it_has(tmp_path: Path):
     (tmp_path / "t.json").write_text('{"meta": 1, "items": []}')
-    with pytest.raises(SchemaError, match=r"found no list of rows in it, but a JSON dict; .* with the keys meta, items"):
+    with pytest.raises(
+        SchemaError, match=r"found no list of rows in it, but a JSON dict; .* with the keys meta, items"
+    ):
         read(section(tmp_path, "t.json"))
 
 
@@ -113,6 +118,39 @@ def test_each_line_of_a_text_is_a_row(tmp_path: Path, shard_rows: int):
         ("one", 1), ("  two ", 2), ("über", 3), ("last", 5),
     ]  # fmt: skip
     assert [(one.row, one.rule) for raw in found for one in raw.refused] == [(4, "encoding")]
+
+
+PAGES = [
+    ("http://a.example/", "text/html; charset=iso-8859-1", "<p>caf\u00e9</p>".encode("latin-1")),
+    ("http://a.example/p.png", "image/png", b"\x89PNG"),
+    ("http://b.example/", "text/html", '<meta charset="gb18030"><p>\u4f60\u597d</p>'.encode("gb18030")),
+    ("http://c.example/", "text/plain", b"plain"),
+    ("http://d.example/", "text/html; charset=utf-8", b"\xff\xfe broken"),
+]
+
+
+@pytest.mark.parametrize("name", ["w.warc", "w.warc.gz"])
+@pytest.mark.parametrize("shard_rows", [1, 3, 100])
+def test_pages_of_a_web_archive_are_rows_in_their_own_encodings(tmp_path: Path, name: str, shard_rows: int):
+    with (tmp_path / name).open("wb") as target:
+        writer = WARCWriter(target, gzip=name.endswith(".gz"))
+        for url, kind, content in PAGES:
+            headers = StatusAndHeaders("200 OK", [("Content-Type", kind)], protocol="HTTP/1.0")
+            writer.write_record(writer.create_warc_record(url, "response", io.BytesIO(content), http_headers=headers))
+            writer.write_record(writer.create_warc_record(url, "request", io.BytesIO(b"GET / HTTP/1.0\r\n\r\n")))
+    found = read(section(tmp_path, name, kind="text", shard_rows=shard_rows))
+    assert [(r["url"], r["text"], r["_row"]) for raw in found for r in raw.table.to_pylist()] == [
+        ("http://a.example/", "<p>caf\u00e9</p>", 1),
+        ("http://b.example/", '<meta charset="gb18030"><p>\u4f60\u597d</p>', 2),
+        ("http://c.example/", "plain", 3),
+    ]
+    assert [(one.row, one.rule) for raw in found for one in raw.refused] == [(4, "encoding")]
+
+
+def test_a_file_that_is_no_web_archive_is_named(tmp_path: Path):
+    (tmp_path / "w.warc").write_bytes(b"no archive at all")
+    with pytest.raises(SchemaError, match=r"w\.warc: is no readable WARC file"):
+        read(section(tmp_path, "w.warc"))
 
 
 OWN = """
