@@ -6,8 +6,7 @@ quotation (IANA text/tab-separated-values): a quotation mark there is a characte
 
 import csv
 import io
-from collections.abc import Iterator
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.csv as arrow_csv
 from storage.errors import SchemaError
 from tasks.frames.encodings import not_text, open_text
 from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
-from tasks.frames.records import Record, records
+from tasks.frames.spans import Spans, csv_cut, marks, spans
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
@@ -26,22 +25,15 @@ BOM = b"\xef\xbb\xbf"
 def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
     """The file's column names and its rows in marks of `data.shard_rows`. Blank lines are no rows."""
     delimiter = _delimiter(section, format)
-    found = records(stream, delimiter, quoting=format == "csv")
+    found = spans(stream, csv_cut(delimiter, quoting=format == "csv"))
     header = list(section.csv.columns)
     if section.csv.header:
-        header = _header(next(found, None), delimiter, name, section.encoding)
+        first = next(found, None)
+        header = _header(first, delimiter, name, section.encoding)
+        found = chain([first.rest], found) if first else found
     elif not header:
         raise SchemaError(f"{name}: has no header and data.csv.columns is empty; name its columns there")
-    return header, list(_marks(found, section.shard_rows))
-
-
-def _marks(found: Iterator[Record], shard_rows: int) -> Iterator[Mark]:
-    start = 0
-    while shard := list(islice(((record.start, record.stop, record.torn) for record in found), shard_rows)):
-        offset, end = shard[0][0], shard[-1][1]
-        torn = tuple((row, a - offset, b - a) for row, (a, b, is_torn) in enumerate(shard) if is_torn)
-        yield Mark(start, start + len(shard), offset, end - offset, torn)
-        start += len(shard)
+    return header, list(marks(found, section.shard_rows))
 
 
 def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark) -> Raw:
@@ -128,8 +120,8 @@ def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal], f
     return Raw(whole.filter(pa.array(keep, pa.bool_())), refused)
 
 
-def _header(first: Record | None, delimiter: str, name: str, encoding: str) -> list[str]:
-    text = decode(first.content.removeprefix(BOM)) if first and not first.torn else None
+def _header(first: Spans | None, delimiter: str, name: str, encoding: str) -> list[str]:
+    text = decode(first.first.removeprefix(BOM)) if first and not first.torn[0] else None
     if text is None or not text.strip():
         raise SchemaError(
             f"{name}: its first line is no header: {not_text(encoding) if first else 'the file is empty'}; "
