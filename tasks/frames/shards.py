@@ -34,7 +34,7 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
     (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
     """
-    rows, refused = check(section, schema, read_piece(section, piece))
+    rows, refused = check(section, schema, read_piece(section, piece, schema))
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
         raise SchemaError(
@@ -67,11 +67,22 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
 
 
 def put_table(store: ObjectStore, table: pa.Table) -> Blob:
-    """Store a table as Parquet; the same table gives the same bytes."""
-    coded = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
+    """Store a table as Parquet; the same table gives the same bytes.
+
+    A dictionary is for texts: of numbers it is larger, and takes as long as all the rest. What is coded in one here is a plain text to
+    readers, as Parquet codes by itself. Whole numbers are written by their differences.
+    """
+    kinds = {field.name: field.type for field in table.schema}
+    coded = any(pa.types.is_dictionary(kind) for kind in kinds.values())
     buffer = pa.BufferOutputStream()
-    # what is coded here is a plain text to readers: Parquet codes by itself
-    pq.write_table(table, buffer, compression="zstd", store_schema=not coded)
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        store_schema=not coded,
+        use_dictionary=[name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
+    )
     return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tasks.frames.raw import Mark
 from tasks.frames.records import LONGEST, records
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 LF, CR, QUOTE = b'\n\r"'
 SPACES = b" \t\n\r\v\f"
 
@@ -56,7 +56,9 @@ def csv_cut(delimiter: str, quoting: bool) -> Cut:
 
 def line_cut(data: bytes, final: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Lines with something in them but white space."""
-    starts, stops, torn, used = _between(data, _line_feeds(np.frombuffer(data, np.uint8), final), lambda first: first != LF)
+    starts, stops, torn, used = _between(
+        data, _line_feeds(np.frombuffer(data, np.uint8), final), lambda first: first != LF
+    )
     first = np.frombuffer(data, np.uint8)[starts]
     kept = ~np.isin(first, np.frombuffer(SPACES, np.uint8))
     for index in np.flatnonzero(~kept):

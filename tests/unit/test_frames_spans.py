@@ -43,14 +43,18 @@ def test_records_of_many_blocks_with_quoted_line_breaks_are_found(monkeypatch: p
 def test_one_odd_line_leaves_the_other_blocks_to_counting(monkeypatch: pytest.MonkeyPatch):
     looked_at = []
     monkeypatch.setattr(by_block, "BLOCK", 1000)
-    monkeypatch.setattr(by_block, "records", lambda *given, **more: looked_at.append(1) or by_line.records(*given, **more))
+    monkeypatch.setattr(
+        by_block, "records", lambda *given, **more: looked_at.append(1) or by_line.records(*given, **more)
+    )
     content = b'1,"two"\n' * 1000 + b'2,5" disk\n' + b'1,"two"\n' * 1000
     assert found(content) == expected(content)
     assert len(looked_at) == 1
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.sampled_from(["\n", " ", "\r\n", "{}", '{"a": 1}', "\t", "x"])), st.integers(1, 9), st.integers(1, 4))
+@given(
+    st.lists(st.sampled_from(["\n", " ", "\r\n", "{}", '{"a": 1}', "\t", "x"])), st.integers(1, 9), st.integers(1, 4)
+)
 def test_lines_with_something_in_them_are_rows(parts: list[str], block: int, shard_rows: int):
     content = "".join(parts).encode()
     with pytest.MonkeyPatch.context() as patch:
