@@ -1,6 +1,7 @@
 """Rows as read → clean, typed rows and refusals. A row is in one of the two, whole; the first rule it breaks is the one named."""
 
 import math
+from typing import Any
 
 import numpy as np
 import orjson
@@ -16,19 +17,20 @@ from tasks.transforms.items import did_you_mean, show
 
 
 class Faults:
-    """The first fault of each row: rule, column and what was found."""
+    """The first fault of each row: its rule, its column, and what was wanted."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
-        self.rule = np.full(table.num_rows, "", dtype=object)
-        self.reason = np.full(table.num_rows, "", dtype=object)
+        self.whole = np.ones(table.num_rows, dtype=bool)
+        self.first: dict[int, tuple[str, Column, str]] = {}
 
     def add(self, mask: np.ndarray, rule: str, column: Column, wanted: str) -> None:
         """Rows of `mask` that have no fault yet break `rule`."""
-        for row in np.flatnonzero(mask & (self.rule == "")):
-            self.rule[row] = rule
-            found = show(self.table.column(column.name)[int(row)].as_py())
-            self.reason[row] = f"column {column.name!r}: found {found}, wanted {wanted}"
+        if not mask.any():
+            return
+        found = mask & self.whole
+        self.first |= dict.fromkeys(np.flatnonzero(found).tolist(), (rule, column, wanted))
+        self.whole &= ~found
 
 
 def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, list[Refusal]]:
@@ -40,9 +42,9 @@ def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, lis
     clean = pa.table({column.name: arrays[column.name] for column in schema.columns})
     for name in (FILE, ROW, *({DOCUMENT} & set(table.column_names))):
         clean = clean.append_column(name, table.column(name))
-    refused = [*raw.refused, *_refusals(schema, table, faults)]
-    kept = clean.filter(pa.array(faults.rule == "", pa.bool_())).combine_chunks()
-    return kept, sorted(refused, key=lambda refusal: (refusal.file, refusal.row))
+    refused = [*raw.refused, *_refusals(schema, raw, faults)]
+    kept = _compact(clean.filter(pa.array(faults.whole))) if faults.first else clean
+    return kept.combine_chunks(), sorted(refused, key=lambda refusal: (refusal.file, refusal.row))
 
 
 def _completed(schema: Schema, raw: Raw) -> pa.Table:
@@ -97,9 +99,10 @@ def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
             mask = pc.fill_null(outside(array, bound), False).to_numpy(zero_copy_only=False)
             faults.add(np.asarray(mask), "range", column, f"{word} {bound:g}")
     if column.categories is not None:
-        known = pc.or_(pc.is_null(array), pc.is_in(array, pa.array(column.categories, pa.string())))
+        allowed = pa.array(column.categories, pa.string())
+        known = pc.fill_null(_each(lambda texts: pc.is_in(texts, allowed), array), True)
         faults.add(
-            ~np.asarray(known.to_numpy(zero_copy_only=False)),
+            ~np.asarray(pc.or_(known, pc.is_null(array)).to_numpy(zero_copy_only=False)),
             "category",
             column,
             f"one of {show(list(column.categories))}",
@@ -107,14 +110,37 @@ def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
 
 
 def _renamed(array: pa.Array, names: dict[str, str]) -> pa.Array:
-    return pa.array([names.get(value, value) for value in array.to_pylist()], pa.string())
+    return _each(lambda texts: pa.array([names.get(text, text) for text in texts.to_pylist()], pa.string()), array)
 
 
-def _refusals(schema: Schema, table: pa.Table, faults: Faults) -> list[Refusal]:
+def _refusals(schema: Schema, raw: Raw, faults: Faults) -> list[Refusal]:
+    rows = np.array(sorted(faults.first), np.int64)
+    if not len(rows):
+        return []
+    names = [c.name for c in schema.columns if c.type not in ARRAYS]
+    picked = faults.table.select([*names, FILE, ROW]).take(rows)
+    texts = (raw.texts(rows) if raw.texts else picked).to_pylist()
+    files, numbers = picked.column(FILE).to_pylist(), picked.column(ROW).to_pylist()
     found = []
-    for row in map(int, np.flatnonzero(faults.rule != "")):
-        cells = {c.name: table.column(c.name)[row].as_py() for c in schema.columns if c.type not in ARRAYS}
-        raw = orjson.dumps(cells, default=str).decode()
-        origin = table.column(FILE)[row].as_py(), table.column(ROW)[row].as_py()
-        found.append(Refusal(*origin, faults.rule[row], faults.reason[row], cut(raw)))
+    for row, cells, file, number in zip(rows.tolist(), texts, files, numbers, strict=True):
+        rule, column, wanted = faults.first[row]
+        reason = f"column {column.name!r}: found {show(cells[column.name])}, wanted {wanted}"
+        kept = orjson.dumps({name: cells[name] for name in names}, default=str)
+        found.append(Refusal(file, number, rule, reason, cut(kept.decode())))
     return found
+
+
+def _compact(rows: pa.Table) -> pa.Table:
+    """Without what only refused rows had in a dictionary."""
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            texts = rows.column(index).cast(field.type.value_type)
+            rows = rows.set_column(index, field.name, texts.dictionary_encode())
+    return rows
+
+
+def _each(function: Any, values: pa.Array) -> pa.Array:
+    """`function` of each value; of a dictionary, of each different one."""
+    if not pa.types.is_dictionary(values.type):
+        return function(values)
+    return function(values.dictionary).take(values.indices)

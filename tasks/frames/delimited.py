@@ -6,17 +6,18 @@ quotation (IANA text/tab-separated-values): a quotation mark there is a characte
 
 import csv
 import io
-from collections.abc import Iterator
-from itertools import islice
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv as arrow_csv
 
 from storage.errors import SchemaError
 from tasks.frames.encodings import not_text, open_text
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
-from tasks.frames.records import Record, records
+from tasks.frames.parsing import Dialect, parse, typed_parser
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, is_text, with_origin
+from tasks.frames.schema import Schema
+from tasks.frames.spans import Spans, csv_cut, marks, spans
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
@@ -26,45 +27,53 @@ BOM = b"\xef\xbb\xbf"
 def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
     """The file's column names and its rows in marks of `data.shard_rows`. Blank lines are no rows."""
     delimiter = _delimiter(section, format)
-    found = records(stream, delimiter, quoting=format == "csv")
+    found = spans(stream, csv_cut(delimiter, quoting=format == "csv"))
     header = list(section.csv.columns)
     if section.csv.header:
-        header = _header(next(found, None), delimiter, name, section.encoding)
+        first = next(found, None)
+        header = _header(first, delimiter, name, section.encoding)
+        found = chain([first.rest], found) if first else found
     elif not header:
         raise SchemaError(f"{name}: has no header and data.csv.columns is empty; name its columns there")
-    return header, list(_marks(found, section.shard_rows))
+    return header, list(marks(found, section.shard_rows))
 
 
-def _marks(found: Iterator[Record], shard_rows: int) -> Iterator[Mark]:
-    start = 0
-    while shard := list(islice(((record.start, record.stop, record.torn) for record in found), shard_rows)):
-        offset, end = shard[0][0], shard[-1][1]
-        torn = tuple((row, a - offset, b - a) for row, (a, b, is_torn) in enumerate(shard) if is_torn)
-        yield Mark(start, start + len(shard), offset, end - offset, torn)
-        start += len(shard)
-
-
-def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark) -> Raw:
-    """The rows of `part`: all columns as text."""
+def read(
+    section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark, schema: Schema | None = None
+) -> Raw:
+    """The rows of `part`: all columns as text; or those of `schema`, with its types where every cell of a column is of its type."""
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
         data = stream.read(part.length)
     refused = [_torn(entry.name, part, data, torn) for torn in part.torn]
-    numbers = sorted(set(range(part.start + 1, part.stop + 1)) - {refusal.row for refusal in refused})
+    numbers = np.delete(np.arange(part.start + 1, part.stop + 1), [row for row, _, _ in part.torn])
     data = _without(data, part.torn)
-    plain = decode(data) is not None
+    plain = is_text(data)
     if not plain:  # each cell is looked at by itself: Latin-1 maps every byte to a character and back
         data = data.removeprefix(BOM).decode("latin-1").encode()
-    table, ragged = _parse(data, header, _delimiter(section, format), quoting=format == "csv")
+    dialect = Dialect(header, _delimiter(section, format), quoting=format == "csv")
+    is_typed = plain and schema is not None and len(data) > 0
+    table, ragged = (typed_parser(schema, section.csv.missing).parse if is_typed else parse)(data, dialect)
     if table.num_rows + len(ragged) != len(numbers):
         raise SchemaError(
             f"{entry.name}: rows {part.start + 1} to {part.stop}: counted {len(numbers)}, read {table.num_rows + len(ragged)}; "
             "look for quotation marks that are not doubled within a quoted cell"
         )
-    refused += [_ragged(entry.name, numbers[row.number - 1], row) for row in ragged]
-    skipped = {row.number for row in ragged}
-    table = with_origin(table, entry.name, [n for i, n in enumerate(numbers, 1) if i not in skipped])
+    refused += [_ragged(entry.name, int(numbers[row.number - 1]), row) for row in ragged]
+    kept = np.delete(np.arange(len(numbers)), [row.number - 1 for row in ragged])
+    table = with_origin(table, entry.name, pa.array(numbers[kept]), coded=is_typed)
+    if is_typed:
+        return Raw(table, refused, texts=lambda rows: _texts(data, dialect, kept[rows]))
     return Raw(table, refused) if plain else _decoded(table, header, refused, not_text(section.encoding))
+
+
+def _texts(data: bytes, dialect: Dialect, rows: np.ndarray) -> pa.Table:
+    """Those of the records in `data` as texts."""
+    found = list(spans(io.BytesIO(data), csv_cut(dialect.delimiter, dialect.quoting)))
+    starts, stops = (
+        np.concatenate([getattr(one, name) for one in found])[rows].tolist() for name in ("starts", "stops")
+    )
+    return parse(b"".join(data[a:b] for a, b in zip(starts, stops, strict=True)), dialect)[0]
 
 
 def _torn(file: str, part: Mark, data: bytes, torn: tuple[int, int, int]) -> Refusal:
@@ -80,32 +89,6 @@ def _without(data: bytes, torn: tuple[tuple[int, int, int], ...]) -> bytes:
         kept.append(data[start:offset])
         start = offset + length
     return b"".join([*kept, data[start:]])
-
-
-def _parse(data: bytes, header: tuple[str, ...], delimiter: str, quoting: bool) -> tuple[pa.Table, list[Any]]:
-    if not data:
-        return pa.table({name: pa.array([], pa.string()) for name in header}), []
-    ragged: list[Any] = []
-
-    def keep(row: Any) -> str:
-        ragged.append(row)
-        return "skip"
-
-    table = arrow_csv.read_csv(
-        io.BytesIO(data),
-        # one block and one thread: only then does Arrow number the rows that it refuses
-        read_options=arrow_csv.ReadOptions(column_names=list(header), use_threads=False, block_size=len(data) + 1),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter=delimiter,
-            quote_char='"' if quoting else False,
-            newlines_in_values=quoting,
-            invalid_row_handler=keep,
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False, check_utf8=False
-        ),
-    )
-    return table, ragged
 
 
 def _ragged(file: str, row: int, invalid: Any) -> Refusal:
@@ -128,8 +111,8 @@ def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal], f
     return Raw(whole.filter(pa.array(keep, pa.bool_())), refused)
 
 
-def _header(first: Record | None, delimiter: str, name: str, encoding: str) -> list[str]:
-    text = decode(first.content.removeprefix(BOM)) if first and not first.torn else None
+def _header(first: Spans | None, delimiter: str, name: str, encoding: str) -> list[str]:
+    text = decode(first.first.removeprefix(BOM)) if first and not first.torn[0] else None
     if text is None or not text.strip():
         raise SchemaError(
             f"{name}: its first line is no header: {not_text(encoding) if first else 'the file is empty'}; "

@@ -7,23 +7,14 @@ import orjson
 from tasks.frames.encodings import not_text, open_text
 from tasks.frames.json_values import rows_of
 from tasks.frames.raw import Mark, Raw, Refusal, cut, decode
+from tasks.frames.spans import line_cut, marks, spans
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
 
 def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
     """No column names (each line has its own), and the rows in marks of `data.shard_rows`. Blank lines are no rows."""
-    marks: list[Mark] = []
-    offset = start = row = 0
-    for line in stream:
-        offset += len(line)
-        row += bool(line.strip())
-        if row and row % section.shard_rows == 0 and line.strip():
-            marks.append(Mark(row - section.shard_rows, row, start, offset - start))
-            start = offset
-    if row % section.shard_rows:
-        marks.append(Mark(row - row % section.shard_rows, row, start, offset - start))
-    return [], marks
+    return [], list(marks(spans(stream, line_cut), section.shard_rows))
 
 
 def read(section: DataSection, entry: Entry, part: Mark) -> Raw:

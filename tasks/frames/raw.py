@@ -1,7 +1,9 @@
 """Rows as read: the columns of those that could be taken apart, and the refusals of those that could not."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
 FILE, ROW = "_file", "_row"
@@ -40,18 +42,22 @@ class Raw:
     """`table`: user columns (texts, or typed where the source has types), `_file` and `_row` (from 1), `_document` where rows are passages; `refused`: the other rows.
 
     `sparse`: a column that the table lacks is null in all its rows (JSON lines), and no fault of the file.
+    `texts`: numbers of rows of the table (from 0) → their cells as they were written, where the table has them typed already.
     """
 
     table: pa.Table
     refused: list[Refusal] = field(default_factory=list)
     sparse: bool = False
+    texts: Callable[[np.ndarray], pa.Table] | None = None
 
 
-def with_origin(table: pa.Table, file: str, rows: "list[int] | pa.Array") -> pa.Table:
-    """`table` with its origin columns, all rows from one file. Columns of the file's own that have their names are left out."""
+def with_origin(table: pa.Table, file: str, rows: "list[int] | pa.Array", coded: bool = False) -> pa.Table:
+    """`table` with its origin columns, all rows from one file (`coded`: in a dictionary). Columns of the file's own that have their names are left out."""
     columns = {name: table.column(name) for name in table.column_names if name not in ORIGIN}
     numbers = rows if isinstance(rows, pa.Array) else pa.array(rows, pa.int64())
-    return pa.table({**columns, FILE: pa.repeat(pa.scalar(file, pa.string()), len(rows)), ROW: numbers})
+    files = pa.repeat(pa.scalar(0 if coded else file), len(rows))
+    files = pa.DictionaryArray.from_arrays(files.cast(pa.int32()), pa.array([file])) if coded else files
+    return pa.table({**columns, FILE: files, ROW: numbers})
 
 
 def cut(text: str) -> str:
@@ -71,3 +77,13 @@ def decode(content: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return None if "\0" in text else text
+
+
+def is_text(content: bytes) -> bool:
+    """Whether `decode` takes it, found without decoding it."""
+    whole = pa.LargeStringArray.from_buffers(1, pa.py_buffer(np.array([0, len(content)])), pa.py_buffer(content))
+    try:
+        whole.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return b"\0" not in content

@@ -4,17 +4,21 @@ from tasks.frames import delimited, documents, jsonlines, label_folders, own_fun
 from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
+from tasks.frames.schema import Schema
 from tasks.frames.sources import FOLDERS
 from tasks.sections import DataSection
 
 
-def read_piece(section: DataSection, piece: Piece) -> Raw:
-    """All rows of `piece`, with their origin, as `data.function` leaves them; each is either in the table or refused."""
-    raw = _read(section, piece)
+def read_piece(section: DataSection, piece: Piece, schema: Schema | None = None) -> Raw:
+    """All rows of `piece`, with their origin, as `data.function` leaves them; each is either in the table or refused.
+
+    `schema`: what they are going to be checked against, so that texts may be read as its types at once.
+    """
+    raw = _read(section, piece, None if section.function else schema)
     return own_function.apply(section.function, raw, piece) if section.function else raw
 
 
-def _read(section: DataSection, piece: Piece) -> Raw:
+def _read(section: DataSection, piece: Piece, schema: Schema | None) -> Raw:
     if piece.format in FOLDERS:
         return label_folders.read(section, piece)
     if piece.format == "documents" and piece.pattern is not None:
@@ -25,7 +29,7 @@ def _read(section: DataSection, piece: Piece) -> Raw:
         return BY_ROWS[piece.format].read(section, piece.entries[0], piece.start, piece.stop)
     entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
     if piece.format in ("csv", "tsv"):
-        return delimited.read(section, piece.format, entry, piece.header, part)
+        return delimited.read(section, piece.format, entry, piece.header, part, schema)
     if piece.format == "documents":
         return documents.read_part(section, entry, part, piece.document)
     return (jsonlines if piece.format == "jsonl" else text_lines).read(section, entry, part)

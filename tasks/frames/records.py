@@ -73,7 +73,7 @@ class _Quotes:
 def _lines(stream: Any) -> Iterator[bytes]:
     """Lines with their ends; a lone carriage return ends one too, as it does for Arrow."""
     for line in stream:
-        if b"\r" in line[:-2]:
+        if line.count(b"\r") > line.endswith(b"\r\n"):
             yield from line.splitlines(keepends=True)
         else:
             yield line

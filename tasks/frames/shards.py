@@ -1,10 +1,10 @@
 """One shard: a piece of a source read, checked, cleaned, split and stored. Runs on a Dask worker; its result is a few numbers."""
 
-import io
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,10 +18,12 @@ from tasks.frames.checking import check
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
 from tasks.frames.reading import read_piece
+from tasks.frames.row_hashes import content_hashes
 from tasks.frames.schema import Schema
-from tasks.frames.splitting import assign_splits, content_hashes, count_splits
+from tasks.frames.splitting import assign_splits, count_splits
 from tasks.frames.statistics import describe
 from tasks.sections import DataSection
+from tasks.splits import SPLITS
 
 INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, larger ones into a blob of their own
 
@@ -32,7 +34,7 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
     (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
     """
-    rows, refused = check(section, schema, read_piece(section, piece))
+    rows, refused = check(section, schema, read_piece(section, piece, schema))
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
         raise SchemaError(
@@ -43,10 +45,10 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     drawn_by = hashes
     if section.task == "language_model":
         if DOCUMENT not in rows.column_names:  # each row is a document
-            rows = rows.append_column(DOCUMENT, pa.array(hashes, pa.string()))
-        drawn_by = rows.column(DOCUMENT).to_pylist()
+            rows = rows.append_column(DOCUMENT, pa.array([f"{one:016x}" for one in hashes.tolist()], pa.string()))
+        drawn_by = np.array([int(one, 16) for one in rows.column(DOCUMENT).to_pylist()], np.uint64)
     splits = assign_splits(section, piece.split, drawn_by)
-    overlay = pa.table({"hash": pa.array(hashes, pa.string()), "split": pa.array(splits, pa.string())})
+    overlay = pa.table({"hash": hashes, "split": splits})
     blobs = {"rows": put_table(store, rows), "overlay": put_table(store, overlay)}
     if refused:
         blobs["quarantine"] = put_table(store, quarantine_table(refused))
@@ -57,7 +59,7 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
         "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
         "examples": first_of_each_rule(refused),
     }
-    statistics = _statistics(schema, rows.filter(pc.equal(overlay.column("split"), "train")))
+    statistics = _statistics(schema, rows.filter(pc.equal(splits.indices, SPLITS.index("train"))))
     content = canonical_json(statistics)
     if len(content) > INLINE_BYTES:
         return ShardResult({**blobs, "statistics": put_blob(store, content, ".json")}, facts)
@@ -65,10 +67,23 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
 
 
 def put_table(store: ObjectStore, table: pa.Table) -> Blob:
-    """Store a table as Parquet; the same table gives the same bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return put_blob(store, buffer.getvalue(), ".parquet")
+    """Store a table as Parquet; the same table gives the same bytes.
+
+    A dictionary is for texts: of numbers it is larger, and takes as long as all the rest. What is coded in one here is a plain text to
+    readers, as Parquet codes by itself. Whole numbers are written by their differences.
+    """
+    kinds = {field.name: field.type for field in table.schema}
+    coded = any(pa.types.is_dictionary(kind) for kind in kinds.values())
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        buffer,
+        compression="zstd",
+        store_schema=not coded,
+        use_dictionary=[name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)],
+        column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
+    )
+    return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")
 
 
 def _statistics(schema: Schema, rows: pa.Table) -> dict[str, Any]:

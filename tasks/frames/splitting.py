@@ -1,37 +1,30 @@
 """Which split a row belongs to: as its source declares, else by its content. A new shard never moves an old row."""
 
 import hashlib
-import struct
-from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
 
 from storage.errors import ConfigError
-from tasks.frames.schema import ARRAYS, Schema
+from tasks.frames.row_hashes import xxh64
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
 
-def content_hashes(schema: Schema, rows: pa.Table) -> list[str]:
-    """16 hexadecimal digits for each row: BLAKE2b over its typed values in column order, without its origin."""
-    columns = [_canonical(rows.column(column.name), column.type) for column in schema.columns]
-    return [hashlib.blake2b(b"".join(cells), digest_size=8).hexdigest() for cells in zip(*columns, strict=True)]
-
-
-def assign_splits(section: DataSection, declared: str, hashes: list[str]) -> list[str]:
-    """The split of each row of a source that declares `declared`, by its hash (of a passage, its document's).
+def assign_splits(section: DataSection, declared: str, hashes: np.ndarray) -> pa.DictionaryArray:
+    """The split of each row of a source that declares `declared`, by its hash (uint64; of a passage, its document's), coded by SPLITS.
 
     A source's own validation and test rows stay there. Where no source declares test (or validation) rows, its share is carved
     out of the others by content.
     """
     if declared in ("validation", "test"):
-        return [declared] * len(hashes)
-    validation, test = carved_shares(section)
-    return [
-        "test" if u < test else "validation" if u < test + validation else "train"
-        for u in _draws(section.split_seed, hashes)
-    ]
+        codes = np.full(len(hashes), SPLITS.index(declared), np.int8)
+    else:
+        validation, test = carved_shares(section)
+        draws = _draws(section.split_seed, hashes)
+        carved = np.where(draws < test + validation, SPLITS.index("validation"), SPLITS.index("train"))
+        codes = np.where(draws < test, SPLITS.index("test"), carved).astype(np.int8)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(SPLITS, pa.string()))
 
 
 def carved_shares(section: DataSection) -> tuple[float, float]:
@@ -44,31 +37,13 @@ def carved_shares(section: DataSection) -> tuple[float, float]:
     return validation, test
 
 
-def _draws(seed: int, hashes: list[str]) -> Iterable[float]:
-    """A number in [0, 1) for each hash; the top 53 bits, so that each is exact as a float."""
-    key = hashlib.blake2b(str(seed).encode()).digest()
-    for value in hashes:
-        draw = hashlib.blake2b(bytes.fromhex(value), digest_size=8, key=key).digest()
-        yield (int.from_bytes(draw, "big") >> 11) / 2**53
+def _draws(seed: int, hashes: np.ndarray) -> np.ndarray:
+    """A number in [0, 1) for each hash: the hash hashed with the seed; the top 53 bits, so that each is exact as a float."""
+    key = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=8).digest(), "little")
+    return (xxh64([hashes], len(hashes), key) >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def _canonical(values: pa.ChunkedArray, kind: str) -> list[bytes]:
-    """Each cell as bytes that no other cell of this column has: a presence byte, then 8 bytes or a length and UTF-8."""
-    if kind in ARRAYS:
-        flat = values.combine_chunks()
-        cells = flat.flatten().to_numpy().reshape(len(flat), -1)
-        return [b"\1" + row.tobytes() for row in cells]
-    if kind in ("category", "text", "passage"):
-        texts = ((None if text is None else text.encode()) for text in values.to_pylist())
-        return [b"\0" if text is None else b"\1" + struct.pack("<Q", len(text)) + text for text in texts]
-    code = "<bq" if kind == "integer" else "<bd"
-    cells = values.to_pylist()
-    # -0.0 and 0.0 are equal, and so must their bytes be
-    return [b"\0" if cell is None else struct.pack(code, 1, cell or 0) for cell in cells]
-
-
-def count_splits(splits: Iterable[str]) -> dict[str, int]:
+def count_splits(splits: pa.DictionaryArray) -> dict[str, int]:
     """Rows of each split."""
-    names, counts = np.unique(list(splits), return_counts=True)
-    found = dict(zip(names.tolist(), counts.tolist(), strict=True))
-    return {split: found.get(split, 0) for split in SPLITS}
+    counts = np.bincount(splits.indices.to_numpy(), minlength=len(SPLITS))
+    return dict(zip(SPLITS, counts.tolist(), strict=True))
