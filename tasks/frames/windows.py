@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from storage.manifests import Manifest
 from storage.objects import ObjectStore
+from tasks.frames.arrow import pc
 from tasks.frames.raw import DOCUMENT
 from tasks.frames.tokens import BATCH, passages
 from tasks.transforms.tokens import TokenInput
@@ -17,16 +18,22 @@ COMPRESSED_BYTES = 24 << 20  # of a split's text, at most, for the compressors t
 
 
 def token_arrays(tokens: TokenInput, table: pa.Table) -> dict[str, np.ndarray]:
-    """`x`: the tokens of all passages, one after the other, int32; `y` (N, 4) int64: as `tasks.transforms.windows` wants the rows."""
-    ids, rows = [np.empty(0, np.int32)], list[tuple[int, int, int]]()
-    for batch in table.to_batches(max_chunksize=BATCH):
-        texts = batch.column(tokens.name).to_pylist()
+    """`x`: the tokens of all passages, one after the other, uint16 where all ids fit, else int32; `y` (N, 4) int64: as
+    `tasks.transforms.windows` wants the rows.
+    """
+    ids, counts, words = [np.empty(0, tokens.stored_dtype)], list[int](), list[int]()
+    for batch in table.select([tokens.name]).to_batches(max_chunksize=BATCH):
+        texts = batch.column(0).to_pylist()
         found = tokens.encode(texts)
         ids += found
-        rows += [(len(one), len(text.encode()), count_words(text)) for one, text in zip(found, texts, strict=True)]
+        counts += map(len, found)
+        words += map(count_words, texts)
+    sizes = pc.binary_length(table.column(tokens.name)).to_numpy()
     documents = np.array([int(value, 16) for value in table.column(DOCUMENT).to_pylist()], np.uint64)
-    sizes_N3 = np.array(rows, np.int64).reshape(-1, 3)
-    return {"x": np.concatenate(ids), "y": np.column_stack([sizes_N3, documents.view(np.int64)])}
+    return {
+        "x": np.concatenate(ids),
+        "y": np.column_stack([counts, sizes, words, documents.view(np.int64)]).astype(np.int64),
+    }
 
 
 def count_words(text: str) -> int:

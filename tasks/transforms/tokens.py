@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
 
+from tasks.transforms.bytepairs import BytePairs
 from tasks.transforms.items import Refused, show
 
 
@@ -20,15 +20,12 @@ class TokenInput:
 
     name: str
     context: int
-    tokenizer: Tokenizer
+    pairs: BytePairs
     dtype = "int32"
 
     @classmethod
     def load(cls, data: Mapping[str, Any], files: Mapping[str, bytes]) -> "TokenInput":
-        tokenizer = Tokenizer.from_buffer(files["tokenizer.json"])
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return cls(data["name"], data["context"], tokenizer)
+        return cls(data["name"], data["context"], BytePairs.load(files["tokenizer.json"]))
 
     @property
     def features_shape(self) -> tuple[int, ...]:
@@ -41,7 +38,7 @@ class TokenInput:
     @property
     def end(self) -> int:
         """The id of the end-of-text token."""
-        return self.tokenizer.get_vocab_size()
+        return len(self.pairs.token_bytes)
 
     @property
     def vocabulary(self) -> int:
@@ -50,10 +47,13 @@ class TokenInput:
 
     @cached_property
     def token_bytes(self) -> tuple[bytes, ...]:
-        """The bytes that each id stands for; none for the end of text."""
-        byte_of = _byte_of_character()
-        tokens = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-        return (*(bytes(byte_of[character] for character in token) for token, _ in tokens), b"")
+        """The bytes that each id stands for; none for the end of text and for other special tokens."""
+        return (*self.pairs.token_bytes, b"")
+
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """What holds every id, the end-of-text token's included: uint16, or int32 for a large vocabulary."""
+        return self.pairs.dtype
 
     @cached_property
     def byte_counts(self) -> np.ndarray:
@@ -61,9 +61,8 @@ class TokenInput:
         return np.array([len(token) for token in self.token_bytes], dtype=np.int64)
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Each text's ids, int32, without the end of text."""
-        encoded = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array(encoding.ids, dtype=np.int32) for encoding in encoded]
+        """Each text's ids, without the end of text: uint16 where all ids fit, else int32."""
+        return self.pairs.encode(texts)
 
     def decode(self, ids: Sequence[int]) -> bytes:
         """The bytes of `ids`, which need not end at a character's border."""
@@ -98,13 +97,3 @@ class TokenInput:
 
     def sentence(self) -> str:
         return f"a text, of which the first {self.context - 1} tokens count"
-
-
-def _byte_of_character() -> dict[str, int]:
-    """The character that stands for each byte in a byte-level vocabulary: printable ones for themselves, the others from U+0100 on.
-
-    As GPT-2 has it (Radford 2019; `bytes_to_unicode` in its encoder.py), and the tokenizers library after it.
-    """
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
