@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help install run up down test soak mutations conformance check serve bench s3-server clean
+.PHONY: help install run up down test soak soak-workers mutations conformance check serve bench s3-server clean
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: install ## all tests; the first time it tries for two minutes to fetch a r
 
 soak: install ## kill the whole chain at 100 drawn moments; goes on where it stopped (SOAK_TRIALS=100 SOAK_SEED=0 SOAK_LOG=soak.jsonl)
 	@$(BIN)/python tests/soak/soak.py
+
+soak-workers: install ## kill Dask workers, scheduler and run in mid-work at 50 drawn moments; goes on where it stopped (SOAK_KILLS=50 SOAK_SEED=0 SOAK_LOG=soak-workers.jsonl)
+	@$(BIN)/python tests/soak/soak_workers.py
 
 mutations: install ## 200 drawn mutations between two runs, and what was found and computed (MUTATIONS=200 SEED=4)
 	@MUTATIONS=$(or $(MUTATIONS),200) SEED=$(or $(SEED),4) $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/flows/test_mutations.py tests/e2e/test_mutations_by_command.py

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TextIO
 
 from flows.at_home import is_quiet
-from tasks.progress import Event, describe, listen, remaining
+from tasks.progress import Event, describe, listen
 
 PLAIN_EVERY_SECONDS = 5.0
 
@@ -25,7 +25,6 @@ class Display:
         self._stream = stream or sys.stderr
         self._live = None
         self._last_plain: dict[str, float] = {}
-        self._began: dict[str, tuple[float, float]] = {}
 
     def __enter__(self) -> "Display":
         if self._stream.isatty():
@@ -52,19 +51,9 @@ class Display:
             mark = "✓" if kind == "computed" else "="
             self._write(f"{mark} {event['stage']:<32} {kind:<9} {event['seconds']:6.1f} s")
         elif self._live:
-            self._live.update(_without_markup(self._line(event)))
+            self._live.update(_without_markup(describe(event)))
         elif self._is_due(event):
-            self._write(f"  {self._line(event)}")
-
-    def _line(self, event: Event) -> str:
-        """The event, and the time that its stage still needs if it goes on like that."""
-        left, now = remaining(event), time.monotonic()
-        if left is None:
-            return describe(event)
-        started, left_then = self._began.setdefault(event["stage"], (now, left))
-        if left <= 0 or left_then <= left or now - started < 1:
-            return describe(event)
-        return f"{describe(event)}, {(now - started) * left / (left_then - left):.0f} s left"
+            self._write(f"  {describe(event)}")
 
     def _is_due(self, event: Event) -> bool:
         """Piped output gets what matters, and progress at most every few seconds a stage."""

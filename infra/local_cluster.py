@@ -1,11 +1,12 @@
 """`python -m infra.local_cluster`: a Dask cluster on this machine, its GPUs or its processors, for the process that started it.
 
 A program of its own, as Dask's workers begin by importing the main program again: a user's script would run once more in each. Told by
-one line of JSON on standard input, it answers with `{"address": …}` or `{"error": …}`. It lives until standard input ends, which is also
+one line of JSON on standard input, it answers with `{"address": …, "dashboard": …}` or `{"error": …}`. It lives until standard input ends, which is also
 how the death of the one who started it is heard of, and takes its whole process group with it.
 """
 
 import asyncio
+import importlib.util
 import json
 import logging
 import multiprocessing
@@ -19,7 +20,10 @@ import threading
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from infra.dask_settings import SETTINGS
+
 LOOPBACK = "127.0.0.1"
+FREE = f"{LOOPBACK}:0"  # a port that nobody has
 SOCKET_PATH_BYTES = 107  # unix(7): sun_path, without its end
 SOCKET_NAME_BYTES = len("/pymp-12345678/listener-12345678")
 
@@ -41,7 +45,8 @@ def main() -> int:
 async def _serve(order: dict[str, Any], answers: Any) -> None:
     opener = {"local": _processes, "cuda": _gpus}[order["kind"]]
     async with opener(order) as cluster:
-        print(json.dumps({"address": cluster.scheduler_address}), file=answers, flush=True)
+        answer = {"address": cluster.scheduler_address, "dashboard": _has_bokeh()}
+        print(json.dumps(answer), file=answers, flush=True)
         await asyncio.Event().wait()
 
 
@@ -57,16 +62,14 @@ def _processes(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
     import dask.config
     from distributed import LocalCluster
 
-    dask.config.set(
-        {"distributed.worker.multiprocessing-method": method, "distributed.scheduler.no-workers-timeout": "60s"}
-    )
+    dask.config.set({**SETTINGS, "distributed.worker.multiprocessing-method": method})
     return LocalCluster(
         n_workers=order["workers"],
         threads_per_worker=1,
         processes=True,
         memory_limit=order["memory_bytes"],
         host=LOOPBACK,
-        scheduler_kwargs={"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"},  # None would take 8787, Dask's own
+        scheduler_kwargs={"dashboard": _has_bokeh(), "dashboard_address": FREE},  # None would take 8787, Dask's own
         silence_logs=logging.CRITICAL,
         local_directory=order["folder"],
         asynchronous=True,
@@ -80,17 +83,24 @@ def _has_room() -> bool:
 
 def _gpus(order: dict[str, Any]) -> AbstractAsyncContextManager[Any]:
     """One worker a GPU."""
+    import dask.config
     from dask_cuda import LocalCUDACluster  # pyright: ignore[reportMissingImports]
 
+    dask.config.set(SETTINGS)
     return LocalCUDACluster(
         n_workers=order["workers"],
         memory_limit=order["memory_bytes"],
         host=LOOPBACK,
-        dashboard_address=None,
+        dashboard_address=FREE if _has_bokeh() else None,
         silence_logs=logging.CRITICAL,
         local_directory=order["folder"],
         asynchronous=True,
     )
+
+
+def _has_bokeh() -> bool:
+    """Whether what Dask draws its dashboard with is installed."""
+    return importlib.util.find_spec("bokeh") is not None
 
 
 def _end_with_parent(folder: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from infra.dask_settings import as_variables
 from storage.errors import ConfigError
 
 DEFAULT_WORKERS = 2
@@ -16,7 +17,11 @@ START_SECONDS = 300  # an image of a gigabyte has to be fetched
 
 @contextmanager
 def pods(section: Any) -> Iterator[Any]:
-    """dask-kubernetes' cluster of `section.workers` pods; removed at the end. ConfigError when it cannot be had."""
+    """dask-kubernetes' cluster of `section.workers` pods, or of up to `section.max_workers` as the work asks for; removed at the end.
+
+    ConfigError when it cannot be had.
+    """
+    least, most = workers(section)
     operator = _operator()
     if not section.image:
         raise ConfigError(
@@ -37,7 +42,20 @@ def pods(section: Any) -> Iterator[Any]:
             "Dask operator is installed"
         ) from error
     with cluster:
+        if most > least:
+            cluster.adapt(minimum=least, maximum=most)  # the operator's autoscaler, which goes with the cluster
         yield cluster
+
+
+def workers(section: Any) -> tuple[int, int]:
+    """The least and the greatest number of pods. ConfigError where these are the wrong way round."""
+    least = section.workers or DEFAULT_WORKERS
+    most = section.max_workers or least
+    if most < least:
+        raise ConfigError(
+            f"cluster.max_workers: found {most}, wanted at least cluster.workers, which is {least}; raise the one or lower the other"
+        )
+    return least, most
 
 
 def cluster_spec(section: Any, name: str) -> dict[str, Any]:
@@ -46,9 +64,9 @@ def cluster_spec(section: Any, name: str) -> dict[str, Any]:
     spec = _operator().make_cluster_spec(
         name=name,
         image=section.image,
-        n_workers=section.workers or DEFAULT_WORKERS,
+        n_workers=workers(section)[0],
         resources={"limits": {"memory": memory}, "requests": {"memory": memory, "cpu": cpus}},
-        env={"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1"},
+        env={"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", **as_variables()},
         worker_command=["dask", "worker", "--nthreads", "1"],
         idle_timeout=IDLE_SECONDS,
     )

@@ -31,7 +31,9 @@ WORDS = {
     "tokens_per_second": "{:,.0f} tokens/s",
     "model_bytes": "{:,} bytes",
     "seconds": "{:.1f} s",
+    "time_left": "{} left",
 }
+PACE_SECONDS = 1.0  # what was done in less says little of what is to come
 
 _listeners: list[Callable[[Event], None]] = []
 _run_id = ""
@@ -65,10 +67,11 @@ def reporter(stage: str, logger: Any = None) -> Callable[[Event], None]:
     last_logged = 0.0
     logger = logger or _stage_log.get() or logging.getLogger("millrace")
     logs = [logger, _run_log] if _is_elsewhere(logger) else [logger]
+    pace = _Pace()
 
     def report(event: Event) -> None:
         nonlocal last_logged
-        full = {"stage": stage, **event}
+        full = {"stage": stage, **pace.added(event)}
         for listener in list(_listeners):
             listener(full)
         now = time.monotonic()
@@ -79,6 +82,35 @@ def reporter(stage: str, logger: Any = None) -> Callable[[Event], None]:
                 log.log(logging.INFO, "%s", describe(full))
 
     return report
+
+
+class _Pace:
+    """How fast a stage goes on, since there was last nothing done of what it does now."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, float, int] | None = None  # when, what share was left then, how many rows were done
+
+    def added(self, event: Event) -> Event:
+        """The event with `rows_per_second`, where it counts rows, and `time_left` in words."""
+        left, now = remaining(event), time.monotonic()
+        if left is None:
+            return event
+        rows = event.get("rows", 0)
+        if self._began is None or left > self._began[1]:
+            self._began = (now, left, rows)
+        since, left_then, rows_then = self._began
+        if now - since < PACE_SECONDS or left == left_then:
+            return event
+        more: Event = {"rows_per_second": (rows - rows_then) / (now - since)} if rows > rows_then else {}
+        if left > 0:
+            more["time_left"] = _duration((now - since) * left / (left_then - left))
+        return {**more, **event}
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def describe(event: Event) -> str:

@@ -1,6 +1,5 @@
 """A batch prediction on the cluster that is asked for: by hand, and as a step of a flow."""
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,7 +26,7 @@ def predict_on_cluster(
         artifact.digest,
         open_store(storage),
         partial(_open, cluster, report, storage),
-        with_rate(report),
+        report,
         alone=cluster.address == "local",
     )
     _unchanged(batch, identity)
@@ -40,21 +39,6 @@ def _open(cluster: ClusterSection, report: Callable[[Event], None], storage: str
     from infra.clusters import open_cluster
 
     return open_cluster(cluster, report, Work(code="tasks.batch.parts:predict_part", store=storage))
-
-
-def with_rate(report: Callable[[Event], None]) -> Callable[[Event], None]:
-    """`report`, told beside how many rows were done how many that were a second, since there was first something to do."""
-    begun: list[tuple[float, int]] = []
-
-    def told(event: Event) -> None:
-        if "rows" in event:
-            now, rows = time.perf_counter(), event["rows"]
-            if begun and now > begun[0][0]:
-                event = {**event, "rows_per_second": (rows - begun[0][1]) / (now - begun[0][0])}
-            begun.append((now, rows))
-        report(event)
-
-    return told
 
 
 def _unchanged(batch: BatchSection, identity: dict[str, Any]) -> list[list[File]]:

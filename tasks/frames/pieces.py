@@ -47,8 +47,9 @@ class Piece:
 
     @property
     def weight(self) -> int:
-        """How much work its shard is, in rows of a table."""
-        return (self.stop - self.start) * (ARRAY_WEIGHT if self.format in OF_ARRAYS else 1)
+        """How much work its shard is, in rows of a table: of long texts bytes tell more than rows."""
+        in_bytes = self.length if len(self.entries) == 1 else sum(entry.size for entry in self.entries)
+        return max((self.stop - self.start) * (ARRAY_WEIGHT if self.format in OF_ARRAYS else 1), in_bytes // ROW_BYTES)
 
     @property
     def key(self) -> str:

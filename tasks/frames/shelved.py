@@ -1,5 +1,6 @@
 """Work done shard by shard: what a shelf knows is taken from it; the rest is computed, each result committed as soon as it is made."""
 
+import math
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from tasks.frames.identity import check_unchanged
 from tasks.frames.streams import Entry
 
 LITTLE_ITEMS, LITTLE_WEIGHT = 8, 100_000  # no more than that is done sooner here than a cluster starts
-BATCH_ITEMS, BATCH_WEIGHT, BATCHES = 64, 20_000, 16  # small shards go together, in so many batches at least
+BATCH_ITEMS, BATCH_WEIGHT = 256, 600_000  # shards go together up to 60 MB of a table, which take seconds
+BATCHES = 32  # there are so many at least, where the shards allow it: for progress, and so that no worker waits long for the last one
 EACH = 400  # rows that take as long as what a shard takes at any size
 
 Compute = Callable[[ObjectStore, Any], ShardResult]
@@ -143,16 +145,17 @@ def whole_results(
 
 
 def make_batches(items: Sequence[Item]) -> list[list[Item]]:
-    """Small items together, so that none waits for its own way to a worker and back; a batch takes seconds at most."""
-    most = max(1, min(BATCH_ITEMS, len(items) // BATCHES))
+    """Items together that follow one another, so that none waits for its own way to a worker and back; a batch takes seconds."""
+    fair = math.ceil(sum(item.weight + EACH for item in items) / BATCHES)
     batches: list[list[Item]] = []
     weight = 0
     for item in items:
-        if not batches or len(batches[-1]) == most or weight + item.weight > BATCH_WEIGHT:
+        more = item.weight + EACH
+        if not batches or len(batches[-1]) == BATCH_ITEMS or weight + more > min(fair, BATCH_WEIGHT):
             batches.append([])
             weight = 0
         batches[-1].append(item)
-        weight += item.weight + EACH
+        weight += more
     return batches
 
 

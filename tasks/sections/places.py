@@ -85,6 +85,12 @@ class ClusterSection(Section):
 
     address: str = _beside("local, cuda, kubernetes, or the address of a Dask scheduler", default="local")
     workers: int = _beside("Worker processes; 0: what the machine has, 2 on Kubernetes", default=0, ge=0, le=10_000)
+    max_workers: int = _beside(
+        "kubernetes: as many pods as the work asks for, from cluster.workers up to so many; 0: always cluster.workers",
+        default=0,
+        ge=0,
+        le=10_000,
+    )
     memory_gib: float = _beside(
         "Memory limit of each worker, in GiB; 0: such that all fit into the machine's, 4 on Kubernetes",
         default=0.0,
