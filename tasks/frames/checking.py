@@ -15,6 +15,8 @@ from tasks.frames.schema import ARRAYS, Column, Schema
 from tasks.sections import DataSection
 from tasks.transforms.items import did_you_mean, show
 
+FEW = 50  # rows that are kept for each that is not, at least, where runs of them are copied
+
 
 class Faults:
     """The first fault of each row: its rule, its column, and what was wanted."""
@@ -43,7 +45,7 @@ def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, lis
     for name in (FILE, ROW, *({DOCUMENT} & set(table.column_names))):
         clean = clean.append_column(name, table.column(name))
     refused = [*raw.refused, *_refusals(schema, raw, faults)]
-    kept = _compact(clean.filter(pa.array(faults.whole))) if faults.first else clean
+    kept = _without(clean, faults.whole) if faults.first else clean
     return kept.combine_chunks(), sorted(refused, key=lambda refusal: (refusal.file, refusal.row))
 
 
@@ -95,7 +97,7 @@ def _of_one_size(column: Column, values: pa.ChunkedArray, table: pa.Table) -> pa
 
 def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
     for bound, outside, word in ((column.minimum, pc.less, "at least"), (column.maximum, pc.greater, "at most")):
-        if bound is not None:
+        if bound is not None and _any_outside(array, outside, bound):
             mask = pc.fill_null(outside(array, bound), False).to_numpy(zero_copy_only=False)
             faults.add(np.asarray(mask), "range", column, f"{word} {bound:g}")
     if column.categories is not None:
@@ -107,6 +109,11 @@ def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
             column,
             f"one of {show(list(column.categories))}",
         )
+
+
+def _any_outside(array: pa.Array, outside: Any, bound: float) -> bool:
+    ends = pc.min_max(array).as_py().values()
+    return any(end is not None and outside(end, bound).as_py() for end in ends)
 
 
 def _renamed(array: pa.Array, names: dict[str, str]) -> pa.Array:
@@ -130,13 +137,25 @@ def _refusals(schema: Schema, raw: Raw, faults: Faults) -> list[Refusal]:
     return found
 
 
-def _compact(rows: pa.Table) -> pa.Table:
-    """Without what only refused rows had in a dictionary."""
+def _without(rows: pa.Table, kept: np.ndarray) -> pa.Table:
+    """The rows of `kept`, without what only others had in a dictionary. Few are left out, so what lies between them is taken whole."""
+    ends = np.flatnonzero(~kept)
+    starts = [0, *(ends + 1).tolist()]
+    runs = [rows.slice(a, b - a) for a, b in zip(starts, [*ends.tolist(), len(kept)], strict=True) if b > a]
+    rows = pa.concat_tables(runs).combine_chunks() if len(runs) * FEW < len(kept) else rows.filter(pa.array(kept))
     for index, field in enumerate(rows.schema):
         if pa.types.is_dictionary(field.type):
-            texts = rows.column(index).cast(field.type.value_type)
-            rows = rows.set_column(index, field.name, texts.dictionary_encode())
+            rows = rows.set_column(index, field.name, _used(rows.column(index).combine_chunks()))
     return rows
+
+
+def _used(values: pa.DictionaryArray) -> pa.DictionaryArray:
+    """With no more in its dictionary than is used."""
+    counts = np.bincount(values.indices.drop_null().to_numpy(), minlength=len(values.dictionary))
+    if counts.all():
+        return values
+    places = pa.array(np.cumsum(counts > 0) - 1, pa.int32())
+    return pa.DictionaryArray.from_arrays(places.take(values.indices), values.dictionary.filter(pa.array(counts > 0)))
 
 
 def _each(function: Any, values: pa.Array) -> pa.Array:

@@ -80,7 +80,9 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
         buffer,
         compression="zstd",
         store_schema=not coded,
-        use_dictionary=[name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)],
+        use_dictionary=[
+            name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+        ],
         column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
     )
     return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")

@@ -125,20 +125,35 @@ def _with_last(ends: np.ndarray, size: int) -> np.ndarray:
 
 def _regular_ends(data: bytes, final: bool, delimiter: str, quoting: bool) -> np.ndarray | None:
     """Where records end; None where that needs a closer look."""
-    found = np.frombuffer(data, np.uint8)
-    ends = _line_feeds(found, final) if b"\r" not in data else _line_ends(found, final)
+    found, returns = np.frombuffer(data, np.uint8), b"\r" in data
     if not quoting or b'"' not in data:
-        return ends
-    quotes = np.flatnonzero(found == QUOTE)
+        return _line_ends(found, final) if returns else _line_feeds(found, final)
+    quotes, ends, within = (_among_returns if returns else _among_line_feeds)(found, final)
     if not _are_regular(found, quotes, delimiter):
         return None
-    within = (np.searchsorted(quotes, ends) & 1).astype(bool)
     if not within.any():
         return ends
     closed = ends[~within]
     undecided = len(data) - (int(closed[-1]) if len(closed) else 0)
     longest = max(undecided, int(np.diff(closed, prepend=0).max(initial=0)))
     return None if longest > LONGEST or (final and within[-1]) else closed
+
+
+def _among_line_feeds(found: np.ndarray, final: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where quotation marks stand, where lines end, and whether there were odd many before each end; in one pass."""
+    marked = np.flatnonzero((found == QUOTE) | (found == LF))
+    are_quotes = found[marked] == QUOTE
+    odd = (np.cumsum(are_quotes) & 1).astype(bool)
+    ends, within = marked[~are_quotes] + 1, odd[~are_quotes]
+    if final and len(whole := _with_last(ends, len(found))) > len(ends):
+        ends, within = whole, np.append(within, odd[-1])
+    return marked[are_quotes], ends, within
+
+
+def _among_returns(found: np.ndarray, final: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same where a carriage return may end a line."""
+    quotes, ends = np.flatnonzero(found == QUOTE), _line_ends(found, final)
+    return quotes, ends, (np.searchsorted(quotes, ends) & 1).astype(bool)
 
 
 def _line_ends(found: np.ndarray, final: bool) -> np.ndarray:
