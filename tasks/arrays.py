@@ -19,19 +19,21 @@ from storage.root import scratch_folder, temporary_folder
 from tasks import splits as order
 from tasks.splits import SPLITS
 from tasks.stored import link
-from tasks.transforms import windows
-from tasks.transforms.windows import TOKENS, row_arrays, stream_arrays
+from tasks.transforms import streams, windows
+from tasks.transforms.streams import PACKINGS, write_stream
+from tasks.transforms.windows import TOKENS, row_arrays
 
 
 def lay_out_arrays(store: ObjectStore, features: str, folder: Path) -> Path:
-    """The whole arrays of the features of that digest in `folder`, as `{split}/{array}.npy`."""
+    """The files of `fetch_arrays`, of all splits, in `folder`."""
     return link(fetch_arrays(store, features), folder)
 
 
 def fetch_arrays(store: ObjectStore, features: str, splits: Iterable[str] = SPLITS) -> dict[str, Path]:
     """Local files, not to be written to, by name: `{split}/x.npy` and `{split}/y.npy` of each split, rows in the order of the shards.
 
-    Of a language model windows, as `tasks.transforms.windows` makes them: `train` in one stream, of the others also `rows` and `sizes`.
+    Of a language model `train` is a token file (`tasks.transforms.streams`); the others are windows (`tasks.transforms.windows`), with `rows`
+    and `sizes`.
     Put together of verified parts once for each data root, for each process where a key encrypts what is stored; one that was changed since, or made by other code, is put together again.
     """
     manifest = read_manifest(store, features)
@@ -39,7 +41,7 @@ def fetch_arrays(store: ObjectStore, features: str, splits: Iterable[str] = SPLI
         temporary_folder() if enabled() else downloads_folder()
     )  # where what is stored is encrypted, this is not kept
     folder = kept / "features" / f"{features}-{_way()}"
-    names = {split: [f"{split}/{array}.npy" for array in _arrays_of(manifest, split)] for split in splits}
+    names = {split: [f"{split}/{name}" for name in _files_of(manifest, split)] for split in splits}
     for split, wanted in names.items():
         if not all(_is_whole(folder / name) for name in wanted):
             _put_together(store, manifest, split, folder)
@@ -67,15 +69,20 @@ class Part:
         return np.array(np.load(self.x, mmap_mode="r", allow_pickle=False)[first:last]), known[self.start : stop]
 
 
-def _arrays_of(manifest: Manifest, split: str) -> tuple[str, ...]:
-    language = manifest.meta["task"] == "language_model"
-    return ("x", "y", "rows", "sizes") if language and split != "train" else ("x", "y")
+def _files_of(manifest: Manifest, split: str) -> tuple[str, ...]:
+    if manifest.meta["task"] != "language_model":
+        return ("x.npy", "y.npy")
+    if split == "train":
+        return PACKINGS[manifest.meta["windows"]["packing"]]
+    return ("x.npy", "y.npy", "rows.npy", "sizes.npy")
 
 
 @cache
 def _way() -> str:
     """What puts arrays together: another version of it may come to others."""
-    code = b"".join(Path(str(file)).read_bytes() for file in (__file__, order.__file__, windows.__file__))
+    code = b"".join(
+        Path(str(file)).read_bytes() for file in (__file__, order.__file__, streams.__file__, windows.__file__)
+    )
     return hashlib.sha256(code + np.__version__.encode()).hexdigest()[:16]
 
 
@@ -88,7 +95,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def _digest_file(path: Path) -> Path:
-    return path.with_suffix(".sha256")
+    return path.with_name(f"{path.name}.sha256")
 
 
 def _put_together(store: ObjectStore, manifest: Manifest, split: str, folder: Path) -> None:
@@ -139,8 +146,12 @@ def _join(parts: list[Part], folder: Path) -> None:
 
 
 def _save_windows(manifest: Manifest, split: str, parts: list[Part], folder: Path) -> None:
-    """A language model's windows; memory holds the tokens of one split."""
-    ids, rows_N4 = (np.concatenate(arrays) for arrays in zip(*(part.tokens() for part in parts), strict=True))
-    make = stream_arrays if split == "train" else row_arrays
-    for name, array in make(ids, rows_N4, **manifest.meta["windows"]).items():
+    """A language model's token file, or windows; memory holds the tokens of one shard, or of a split that is scored."""
+    settings = manifest.meta["windows"]
+    tokens = (part.tokens() for part in parts)
+    if split == "train":
+        write_stream(folder, tokens, **settings)
+        return
+    ids, rows_N4 = (np.concatenate(arrays) for arrays in zip(*tokens, strict=True))
+    for name, array in row_arrays(ids, rows_N4, settings["context"], settings["end"]).items():
         np.save(folder / f"{name}.npy", array)

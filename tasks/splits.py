@@ -1,9 +1,11 @@
-"""Features on disk: the rows of a split by memory map, and the order in which an epoch visits them."""
+"""Features on disk: the rows of a split by memory map, and the order in which an epoch visits them. B batch."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from tasks.transforms.streams import FACTS_FILE, TokenStream, open_stream
 
 SPLITS = ("train", "validation", "test")
 
@@ -18,16 +20,36 @@ class Split:
     def __len__(self) -> int:
         return len(self.y)
 
-    def some(self, share: float, seed: int) -> "Split":
-        """This share of the rows, at least one, chosen by `seed`, in their order; all of them as they lie for a share of 1."""
-        if share == 1:
-            return self
-        rows = np.sort(epoch_order(len(self), seed, 0)[: max(1, round(share * len(self)))])
-        return Split(self.x[rows], self.y[rows])
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row's x."""
+        return self.x.shape[1:]
+
+    def batch(self, rows_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """x and y of these rows."""
+        return self.x[rows_B], self.y[rows_B]
+
+
+Samples = Split | TokenStream
+"""What is learnt from: arrays, or windows over a token file, as `len`, `shape` and `batch` know them."""
+
+
+def some(samples: Samples, share: float, seed: int) -> Samples:
+    """This share of the rows, at least one, chosen by `seed`, in their order; all of them as they lie for a share of 1."""
+    if share == 1:
+        return samples
+    rows = np.sort(epoch_order(len(samples), seed, 0)[: max(1, round(share * len(samples)))])
+    return Split(*samples.batch(rows))
+
+
+def open_samples(features: str | Path, name: str) -> Samples:
+    """The split `name` in a features folder: arrays, or of a language model's training windows over its token file."""
+    folder = Path(features) / name
+    return open_stream(folder) if (folder / FACTS_FILE).exists() else open_split(features, name)
 
 
 def open_split(features: str | Path, name: str) -> Split:
-    """The split `name` (train, validation or test) in a features folder."""
+    """The split `name` (train, validation or test) in a features folder, which has it as arrays."""
     return Split(*(_open(Path(features) / name / f"{part}.npy") for part in ("x", "y")))
 
 

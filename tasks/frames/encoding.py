@@ -107,7 +107,7 @@ def _meta(store: ObjectStore, manifest: Manifest, transforms: Transforms) -> dic
     return {
         **known,
         "vocabulary": tokens.vocabulary,
-        "windows": {"context": tokens.context, "end": tokens.end},
+        "windows": {"context": tokens.context, "end": tokens.end, "packing": tokens.packing},
         "compressors": compressed_sizes(store, manifest),
     }
 

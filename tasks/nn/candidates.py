@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from storage.errors import ConfigError
 from tasks.sections import TrainSection
-from tasks.splits import Split, epoch_order
+from tasks.splits import Samples, Split, epoch_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +57,7 @@ class Candidate:
 class Context:
     """What passes may use: rows, the train section, and the model that is compressed, as its answers only."""
 
-    train: Split
+    train: Samples
     validation: Split
     section: TrainSection
     teacher: Callable[[np.ndarray], np.ndarray]
@@ -66,4 +66,4 @@ class Context:
 
     def calibration_rows(self, count: int) -> np.ndarray:
         """Features of `count` training rows (all, where there are fewer), chosen by the seed."""
-        return self.train.x[epoch_order(len(self.train), self.section.seed, 0)[:count]]
+        return self.train.batch(epoch_order(len(self.train), self.section.seed, 0)[:count])[0]

@@ -16,7 +16,7 @@ from tasks.graphs.operations import count_operations
 from tasks.jobs import emit, run, to_json, write_folder
 from tasks.nn.candidates import Candidate, Context
 from tasks.sections import Recipe, TrainSection
-from tasks.splits import open_split
+from tasks.splits import open_samples, open_split
 
 REACHES = ("tasks.nn.prune", "tasks.nn.distil", "tasks.nn.truncate", "tasks.nn.quantise")
 
@@ -34,7 +34,7 @@ def compress(job: Mapping[str, Any]) -> None:
     recipe, section = Recipe.model_validate(job["recipe"]), TrainSection.model_validate(job["train"])
     emit("start", recipe=recipe.name, passes=len(recipe.passes))
     candidate, teacher = _load(Path(job["model"]), section)
-    train, validation = (open_split(job["features"], name) for name in ("train", "validation"))
+    train, validation = open_samples(job["features"], "train"), open_split(job["features"], "validation")
     context = Context(train, validation, section, teacher, emit)
     for number, settings in enumerate(recipe.passes, 1):
         emit("pass", kind=settings.kind, number=number, passes=len(recipe.passes))

@@ -9,12 +9,12 @@ from torch import nn
 from storage.errors import ConfigError
 from tasks.nn.families import FAMILIES
 from tasks.sections import TrainSection
-from tasks.splits import Split
+from tasks.splits import Samples
 
 Description = dict[str, Any]
 
 
-def describe(section: TrainSection, meta: Mapping[str, Any], train: Split) -> Description:
+def describe(section: TrainSection, meta: Mapping[str, Any], train: Samples) -> Description:
     """The description of a fresh model of the section's family for features with this meta; ConfigError if they do not fit."""
     name, given = section.family, meta["input"]
     family = FAMILIES[name]
@@ -24,7 +24,7 @@ def describe(section: TrainSection, meta: Mapping[str, Any], train: Split) -> De
         raise ConfigError(
             f"train.family {name}: found features {found}, wanted {family.takes}; choose {' or '.join(fitting)}"
         )
-    options = family.complete(getattr(section, name).model_dump(mode="json"), train.x)
+    options = family.complete(getattr(section, name).model_dump(mode="json"), train)
     return {"family": name, "options": options} | outputs_of(meta)
 
 

@@ -11,7 +11,7 @@ from tasks.nn.generators import seed_generators
 from tasks.nn.language import taught_loss
 from tasks.nn.losses import distillation_loss, training_loss
 from tasks.sections import AugmentOptions, Distil, TrainSection
-from tasks.splits import Split
+from tasks.splits import Samples, some
 
 TEACHER_ROWS = 256
 
@@ -25,9 +25,9 @@ def apply(candidate: Candidate, settings: Distil, context: Context) -> Candidate
         candidate = _fresh_mlp(candidate, settings)
     module = candidate.trainable("distil")
     task = candidate.description["task"]
-    train = context.train.some(settings.rows_share, section.seed)
+    train = some(context.train, settings.rows_share, section.seed)
     if task == "language_model":
-        loss = taught_loss(context.teacher, train.x, settings.temperature, settings.soft_share)
+        loss = taught_loss(context.teacher, train, settings.temperature, settings.soft_share)
     else:
         hard = training_loss(section, task, candidate.description["outputs"])
         loss = distillation_loss(hard, task, _taught(context, train), settings.temperature, settings.soft_share)
@@ -58,6 +58,7 @@ def _fresh_mlp(candidate: Candidate, settings: Distil) -> Candidate:
     return Candidate(description, build_model(description))
 
 
-def _taught(context: Context, train: Split) -> np.ndarray:
-    parts = [context.teacher(train.x[start : start + TEACHER_ROWS]) for start in range(0, len(train), TEACHER_ROWS)]
-    return np.concatenate(parts)
+def _taught(context: Context, train: Samples) -> np.ndarray:
+    rows = np.arange(len(train))
+    parts = [rows[start : start + TEACHER_ROWS] for start in range(0, len(train), TEACHER_ROWS)]
+    return np.concatenate([context.teacher(train.batch(part)[0]) for part in parts])

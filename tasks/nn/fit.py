@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from storage.errors import ConfigError
+from tasks.loading import Loader, Sampler
 from tasks.nn import language
 from tasks.nn.augment import augmented, draw
 from tasks.nn.checkpoints import (
@@ -29,7 +30,7 @@ from tasks.nn.losses import Loss, metric, metric_sum, penalty, target_count, tas
 from tasks.nn.optimizers import learning_rate, make_optimizer, set_learning_rate
 from tasks.nn.resuming import described, differing, goes_on, work_fields
 from tasks.sections import TrainSection
-from tasks.splits import Split, epoch_order
+from tasks.splits import Samples, Split
 
 REPORT_SECONDS = 0.5
 EVALUATION_ROWS = 256
@@ -50,7 +51,7 @@ class Fit:
     section: TrainSection
     place: Place
     task: str
-    train: Split
+    train: Samples
     validation: Split
     loss: Loss
     tell: Tell
@@ -66,11 +67,12 @@ class Fit:
     def run(self) -> list[dict[str, Any]]:
         """Train to the end. ConfigError when the loss is no longer a number, or the checkpoint is of other conditions and that is refused."""
         # Channels last: convolutions and pooling are half as fast again on a CPU, and what a GPU's bf16 units want.
-        self.format = torch.channels_last if self.train.x.ndim == 4 else torch.contiguous_format
+        self.format = torch.channels_last if len(self.train.shape) == 3 else torch.contiguous_format
         self.model.to(self.place.device, memory_format=self.format)  # pyright: ignore[reportCallIssue]
         self.optimizer = make_optimizer(self.model, self.section)
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.place.device)
-        self.steps = -(-len(self.train) // self.section.batch_size)
+        self.sampler = Sampler(len(self.train), self.section.batch_size, self.section.seed)
+        self.loader, self.steps = Loader(self.train, self.sampler), self.sampler.steps
         self.updates = 1 if self.section.optimizer == "gd" else self.steps  # in an epoch
         self._resume()
         while self.epoch < self.section.epochs and not self._stopped():
@@ -82,13 +84,10 @@ class Fit:
 
     def _run_epoch(self) -> None:
         self.model.train()
-        order = epoch_order(len(self.train), self.section.seed, self.epoch)
-        batches = np.array_split(order, self.steps)
         self.drawn = draw(len(self.train), self.section.seed, self.epoch) if self.section.augment.active else None
-        done, began = self.step, time.monotonic()
+        done, began = self.loader.consumed, time.monotonic()
         while self.step < self.steps:
-            rows_B = batches[self.step]
-            self._learn(rows_B)
+            self._learn(*next(self.loader))
             self.step += 1
             if self.updates > 1 or self.step == self.steps:
                 self._update()
@@ -97,14 +96,14 @@ class Fit:
             now = time.monotonic()
             if now - self.told > REPORT_SECONDS:
                 self.told = now
-                rows = sum(map(len, batches[done : self.step]))
-                self._tell_progress(rows / max(now - began, 1e-9), sum(map(len, batches[: self.step])))
-        rate = sum(map(len, batches[done:])) / max(time.monotonic() - began, 1e-9)
-        self._end_epoch(rate)
+                self._tell_progress(
+                    (self.loader.consumed - done) / max(now - began, 1e-9), self.sampler.start(self.step)
+                )
+        self._end_epoch((self.loader.consumed - done) / max(time.monotonic() - began, 1e-9))
 
-    def _learn(self, rows_B: np.ndarray) -> None:
+    def _learn(self, rows_B: np.ndarray, *batch: np.ndarray) -> None:
         """Add the gradients of a batch; its share of an update is 1, or for gradient descent its share of all rows."""
-        x, y_B = self._batch(self.train, rows_B)
+        x, y_B = self._placed(*batch)
         if self.drawn is not None:
             x = augmented(x, self.section.augment, torch.from_numpy(self.drawn[rows_B]).to(x.device))
         with self.place.autocast():
@@ -150,7 +149,7 @@ class Fit:
         with torch.no_grad():
             for start in range(0, rows, at_once):
                 rows_B = np.arange(start, min(start + at_once, rows))
-                x, y_B = self._batch(self.validation, rows_B)
+                x, y_B = self._placed(*self.validation.batch(rows_B))
                 with self.place.autocast():
                     outputs_BK = self.model(x)
                 found = target_count(self.task, y_B)
@@ -159,8 +158,8 @@ class Fit:
                 total += metric_sum(self.task, outputs_BK.float(), y_B)
         return self._number(loss.item() / targets), metric(self.task, total.item(), targets)
 
-    def _batch(self, split: Split, rows_B: np.ndarray) -> tuple[Tensor, Tensor]:
-        x, y_B = (torch.from_numpy(part[rows_B]).to(self.place.device) for part in (split.x, split.y))
+    def _placed(self, *batch: np.ndarray) -> tuple[Tensor, Tensor]:
+        x, y_B = (torch.from_numpy(part).to(self.place.device) for part in batch)
         return x.contiguous(memory_format=self.format), y_B
 
     def _best_epoch(self) -> int:
@@ -190,7 +189,7 @@ class Fit:
 
     def _pace(self, rows_per_second: float) -> dict[str, float]:
         if self.task == "language_model":
-            return {"tokens_per_second": round(rows_per_second * self.train.x.shape[1])}
+            return {"tokens_per_second": round(rows_per_second * self.train.shape[0])}
         return {"rows_per_second": round(rows_per_second, 1)}
 
     def _where(self) -> dict[str, int]:
@@ -219,8 +218,7 @@ class Fit:
             "job": self._job(),
             "conditions": self.place.conditions(),
             "continued": self.continued,
-            "epoch": self.epoch,
-            "step": self.step,
+            "consumed": self.loader.consumed,
             "history": self.history,
         }
         save_checkpoint(self.checkpoints, self.epoch * self.steps + self.step, facts, tensors)
@@ -233,7 +231,8 @@ class Fit:
             self.tell("restarted", reason="the checkpoint is of another training")
             return
         changes = differing(found.facts["conditions"], self.place.conditions())
-        where = {"epoch": found.facts["epoch"] + 1, "step": found.facts["step"]}
+        epoch, step = self.sampler.where(found.facts["consumed"])
+        where = {"epoch": epoch + 1, "step": step}
         if changes and not goes_on(self.section, changes, f"epoch {where['epoch']}, step {where['step']}"):
             self.tell("restarted", reason=f"the checkpoint was written under other conditions: {described(changes)}")
             return
@@ -244,7 +243,8 @@ class Fit:
             parameter.grad = laid_out(gradient, parameter)
         self.best = found.group("best")
         self.loss_sum.copy_(found.group("loop")["loss_sum"])
-        self.epoch, self.step, self.history = found.facts["epoch"], found.facts["step"], found.facts["history"]
+        self.loader.consumed, self.history = found.facts["consumed"], found.facts["history"]
+        self.epoch, self.step = epoch, step
         self.continued = found.facts["continued"] + ([{**where, "changed": changes}] if changes else [])
         load_generators(found.group("generator"))
         self.tell("resumed", **where, **({"under_other_conditions": described(changes)} if changes else {}))

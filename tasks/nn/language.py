@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tasks.splits import Samples
+
 IGNORED = -1
 EVALUATION_ROWS = 16  # windows in one forward: logits are V times as large as what goes in
 
@@ -22,15 +24,15 @@ def token_count(y_BT: Tensor) -> int:
 
 
 def taught_loss(
-    teacher: Callable[[np.ndarray], np.ndarray], x_WT: np.ndarray, temperature: float, soft_share: float
+    teacher: Callable[[np.ndarray], np.ndarray], windows: Samples, temperature: float, soft_share: float
 ) -> Callable[[Tensor, Tensor, np.ndarray], Tensor]:
     """The tokens' loss and, weighted with `soft_share`, the distance to the teacher's next-token distribution.
 
-    The teacher is asked batch by batch: its answers to all windows `x_WT` would be V times as large as they. T² as in Hinton 2015 §2.1.
+    The teacher is asked batch by batch: its answers to all `windows` would be V times as large as they. T² as in Hinton 2015 §2.1.
     """
 
     def loss(logits_BTV: Tensor, y_BT: Tensor, rows_B: np.ndarray) -> Tensor:
-        taught = torch.from_numpy(teacher(x_WT[rows_B])).to(logits_BTV.device)
+        taught = torch.from_numpy(teacher(windows.batch(rows_B)[0])).to(logits_BTV.device)
         real = (y_BT != IGNORED).flatten()
         log_student_NV = functional.log_softmax(logits_BTV.flatten(0, 1)[real] / temperature, 1)
         log_teacher_NV = functional.log_softmax(taught.flatten(0, 1)[real] / temperature, 1)

@@ -15,7 +15,7 @@ from tasks.nn.fit import Fit
 from tasks.nn.generators import seed_generators
 from tasks.nn.losses import training_loss
 from tasks.sections import TrainSection
-from tasks.splits import open_split
+from tasks.splits import open_samples, open_split
 
 
 def train(job: Mapping[str, Any]) -> None:
@@ -25,7 +25,7 @@ def train(job: Mapping[str, Any]) -> None:
     """
     section = TrainSection.model_validate(job["section"])
     place = settle(section)
-    training, validation = (open_split(job["features"], name) for name in ("train", "validation"))
+    training, validation = open_samples(job["features"], "train"), open_split(job["features"], "validation")
     description = describe(section, job["meta"], training)
     seed_generators(section.seed)
     model = build_model(description)

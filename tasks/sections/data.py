@@ -209,6 +209,11 @@ class TransformsSection(Section):
         le=8192,
         description="Text: tokens kept of each text, from its start; language model: tokens of a window, its context",
     )
+    packing: Literal["concatenate", "best_fit"] = Field(
+        default="concatenate",
+        description="Language model: training windows are cut from all documents one after the other; or best_fit: a document that fits is cut "
+        "by no window, and windows are filled up",
+    )
     lowercase: bool = Field(default=True, description="Text: fold case")
     scaling: Literal["standard", "none"] = Field(
         default="standard", description="Table: zero mean and unit variance for numbers"

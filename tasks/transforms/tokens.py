@@ -16,16 +16,22 @@ from tasks.transforms.items import Refused, show
 
 @dataclass(frozen=True)
 class TokenInput:
-    """A text, of which a window of `context` tokens counts; T below. A window begins with the end of the text before it."""
+    """A text, of which a window of `context` tokens counts; T below. A window begins with the end of the text before it.
+
+    `packing`: how training windows are filled, as in `tasks.transforms.streams`.
+    """
 
     name: str
     context: int
     pairs: BytePairs
+    packing: str = "concatenate"
     dtype = "int32"
 
     @classmethod
     def load(cls, data: Mapping[str, Any], files: Mapping[str, bytes]) -> "TokenInput":
-        return cls(data["name"], data["context"], BytePairs.load(files["tokenizer.json"]))
+        return cls(
+            data["name"], data["context"], BytePairs.load(files["tokenizer.json"]), data.get("packing", "concatenate")
+        )
 
     @property
     def features_shape(self) -> tuple[int, ...]:

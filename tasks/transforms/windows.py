@@ -1,7 +1,7 @@
-"""Tokens in windows, as a language model is trained and scored on them. W windows, T tokens of a window, N rows.
+"""Tokens in windows, as a language model is scored on them; `tasks.transforms.streams` has those that it is trained on. W windows, T tokens
+of a window, N rows.
 
-Each token of a split is a target exactly once; what is filled up is no target (`IGNORED`). Training rows follow each other in one
-stream, documents parted by the end of text, so that no window is wasted on filling. Rows that are scored stand each by
+Each token of a split is a target exactly once; what is filled up is no target (`IGNORED`). Rows that are scored stand each by
 themselves, and their windows overlap by a quarter, so that a target has a quarter of a window before it, where its row has so much.
 """
 
@@ -14,15 +14,6 @@ TOKENS, BYTES, WORDS, DOCUMENT = range(
 Windows = tuple[np.ndarray, np.ndarray]
 
 
-def stream_arrays(ids: np.ndarray, rows_N4: np.ndarray, context: int, end: int) -> dict[str, np.ndarray]:
-    """`x` and `y` (W, T) int32 of rows in one stream, an end of text before each document and at the end."""
-    documents = rows_N4[:, DOCUMENT]
-    starts = np.cumsum(rows_N4[:, TOKENS]) - rows_N4[:, TOKENS]
-    begins = np.concatenate([[True], documents[1:] != documents[:-1]])
-    x_WT, y_WT = stream_windows(np.append(np.insert(ids, starts[begins], end), np.int32(end)), context, end)
-    return {"x": x_WT, "y": y_WT}
-
-
 def row_arrays(ids: np.ndarray, rows_N4: np.ndarray, context: int, end: int) -> dict[str, np.ndarray]:
     """`x` and `y` (W, T) int32 of rows each by itself, `rows` (W,) the row that each window is of, `sizes` (N, 2) bytes and words of each row."""
     parts = np.split(ids, np.cumsum(rows_N4[:-1, TOKENS]))
@@ -30,15 +21,6 @@ def row_arrays(ids: np.ndarray, rows_N4: np.ndarray, context: int, end: int) -> 
     x_WT, y_WT = (np.concatenate(arrays) for arrays in zip(*windows, strict=True))
     rows = np.repeat(np.arange(len(parts), dtype=np.int32), [len(x) for x, _ in windows])
     return {"x": x_WT, "y": y_WT, "rows": rows, "sizes": rows_N4[:, [BYTES, WORDS]]}
-
-
-def stream_windows(ids: np.ndarray, context: int, end: int) -> Windows:
-    """Windows over one stream of tokens, the first of which is no target; the last window is filled up."""
-    count = -(-(len(ids) - 1) // context)
-    x_WT, y_WT = np.full((count, context), end, np.int32), np.full((count, context), IGNORED, np.int32)
-    x_WT.reshape(-1)[: len(ids) - 1] = ids[:-1]
-    y_WT.reshape(-1)[: len(ids) - 1] = ids[1:]
-    return x_WT, y_WT
 
 
 def row_windows(ids: np.ndarray, context: int, end: int) -> Windows:

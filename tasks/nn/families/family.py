@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from tasks.nn.families.channels import prune_channels
@@ -24,7 +23,7 @@ class Family:
     fits: Callable[[Mapping[str, Any]], bool]  # the features' shape and dtype
     build: Callable[[Options, Sequence[int], int], nn.Module]  # options, shape of one row, outputs
     widths: Callable[[Any], dict[str, Any]]
-    complete: Callable[[Options, np.ndarray], dict[str, Any]] = lambda options, x: dict(options)
+    complete: Callable[[Options, Any], dict[str, Any]] = lambda options, train: dict(options)  # train: Samples
     prune: Callable[[Any, Tensor, float], None] = prune_channels
 
 

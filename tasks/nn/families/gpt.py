@@ -6,7 +6,6 @@ Shapes: B batch, T tokens, C width, H heads, D width of a head, F width of a fee
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -100,7 +99,7 @@ def _build(options: Options, shape: Sequence[int], outputs: int) -> Gpt:
     return Gpt(outputs, shape[0], *(options[name] for name in names))
 
 
-def _complete(options: Options, ids_NT: np.ndarray) -> dict[str, Any]:
+def _complete(options: Options, train: Any) -> dict[str, Any]:
     plain = {name: value for name, value in options.items() if name != "layers"}
     return {**plain, "hidden": [WIDENING * options["width"]] * options["layers"]}
 

@@ -6,7 +6,6 @@ Legend beyond the package's: D directions, H hidden units of one direction, N le
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from tasks.nn.families.channels import ROUND_TO
 from tasks.nn.families.family import Family, Options, is_tokens
 from tasks.nn.families.slicing import cut_embedding, cut_linear, squares, strongest
 from tasks.nn.families.tokens import known, lengths, make_embedding, trimmed, vocabulary_of
+from tasks.splits import Split
 
 
 class Layer(nn.Module):
@@ -98,9 +98,9 @@ def _build(options: Options, shape: Sequence[int], outputs: int) -> Lstm:
     return Lstm(*sizes, options["bidirectional"], outputs, options["dropout"])
 
 
-def _complete(options: Options, ids_NT: np.ndarray) -> dict[str, Any]:
+def _complete(options: Options, train: Split) -> dict[str, Any]:
     plain = {name: value for name, value in options.items() if name != "layers"}
-    return {**plain, "vocabulary": vocabulary_of(ids_NT), "hidden": [options["hidden"]] * options["layers"]}
+    return {**plain, "vocabulary": vocabulary_of(train.x), "hidden": [options["hidden"]] * options["layers"]}
 
 
 def _widths(module: Any) -> dict[str, Any]:

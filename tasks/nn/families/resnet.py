@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from tasks.nn.families.family import Family, Options, is_image
@@ -65,7 +64,7 @@ def _build(options: Options, shape: Sequence[int], outputs: int) -> Resnet:
     return Resnet(shape[0], options["stem"], options["channels"], options["inner"], outputs, options["dropout"])
 
 
-def _complete(options: Options, x: np.ndarray) -> dict[str, Any]:
+def _complete(options: Options, train: Any) -> dict[str, Any]:
     channels = options["channels"]
     inner = [[width] * options["blocks"] for width in channels]
     return {"channels": channels, "inner": inner, "stem": channels[0], "dropout": options["dropout"]}

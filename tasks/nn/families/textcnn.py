@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tasks.nn.families.family import Family, Options, is_tokens
 from tasks.nn.families.tokens import known, make_embedding, trimmed, vocabulary_of
+from tasks.splits import Split
 from tasks.transforms.texts import PAD_ID
 
 
@@ -48,9 +48,9 @@ def _build(options: Options, shape: Sequence[int], outputs: int) -> TextCnn:
     return TextCnn(*sizes, outputs, options["dropout"])
 
 
-def _complete(options: Options, ids_NT: np.ndarray) -> dict[str, Any]:
+def _complete(options: Options, train: Split) -> dict[str, Any]:
     each = [options["filters"]] * len(options["widths"])
-    return {**options, "vocabulary": vocabulary_of(ids_NT), "filters": each}
+    return {**options, "vocabulary": vocabulary_of(train.x), "filters": each}
 
 
 def _widths(module: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ Legend beyond the package's: D width of a token, A attention heads, H width of a
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
@@ -16,6 +15,7 @@ from tasks.nn.families.channels import ROUND_TO
 from tasks.nn.families.family import Family, Options, is_tokens
 from tasks.nn.families.slicing import cut_embedding, cut_linear, cut_norm, squares, strongest
 from tasks.nn.families.tokens import EMBEDDING_STD, known, lengths, make_embedding, trimmed, vocabulary_of
+from tasks.splits import Split
 
 UNSEEN = -1e9  # finite, so that no row of scores is NaN; exp() of it is 0
 
@@ -73,11 +73,11 @@ def _build(options: Options, shape: Sequence[int], outputs: int) -> Transformer:
     return Transformer(options, shape[0], outputs)
 
 
-def _complete(options: Options, ids_NT: np.ndarray) -> dict[str, Any]:
+def _complete(options: Options, train: Split) -> dict[str, Any]:
     layers, heads = options["layers"], options["heads"]
     plain = {name: options[name] for name in ("width", "positions", "dropout")}
     each = {"heads": [heads] * layers, "feed_forward": [options["feed_forward"]] * layers}
-    return {**plain, **each, "head_width": options["width"] // heads, "vocabulary": vocabulary_of(ids_NT)}
+    return {**plain, **each, "head_width": options["width"] // heads, "vocabulary": vocabulary_of(train.x)}
 
 
 def _prune(module: Any, rows: Tensor, share: float) -> None:
