@@ -30,7 +30,7 @@ MISSING = ["", "NA"]
 CITIES = ["Lisbon", "Porto", '"Paris, FR"', '"Paris, TX"', "Kraków", "Osaka", '"Frankfurt am Main, Hesse"', "Graz"]
 STATES = ["open", "paid", "sent", "returned"]
 CHANNELS = ["web", "shop", "phone", "partner", "app"]
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ARROW_NUM_THREADS"), "1")
 BLOCK_ROWS = 50_000
 TYPES = {
     "order": "integer", "second": "integer", "customer": "integer", "quantity": "integer", "price": "number",
