@@ -12,13 +12,17 @@ from storage.manifests import Manifest, canonical_json
 from storage.metering import carried
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.inferring import contract_of
+from tasks.frames.judging import judged
 from tasks.frames.profile import build_profile
 from tasks.frames.schema import Schema
+from tasks.frames.seen import merged
 from tasks.frames.statistics import MERGED_POINTS, Statistics, merge
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
 STATISTICS = "statistics.json"  # of all training rows, by column
+CONTRACT = "contract.json"  # what all rows would fulfil, and what was seen of them
 READERS = 16
 
 
@@ -32,6 +36,8 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
     if rows_in != rows_out + refused:
         raise SchemaError(f"data set: {rows_in} rows in, but {rows_out} out and {refused} quarantined; run again")
     _check_quarantine(section, shards, rules, rows_in)
+    seen = seen_of_all(schema, shards, store)
+    findings = judged(section, shards, seen, rows_in)
     splits = {split: sum(shard.facts["splits"][split] for shard in shards) for split in SPLITS}
     _check_splits(section, splits)
     statistics = merged_statistics(schema, shards, store)
@@ -56,17 +62,29 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
         "quarantine": [
             {"rule": rule, "count": count} for rule, count in sorted(rules.items(), key=lambda r: (-r[1], r[0]))
         ],
+        "findings": findings,
         "shards": [_shard(name, shard) for name, shard in zip(names, shards, strict=True)],
         "profile": build_profile(schema.columns, statistics),
     }
-    return Manifest("dataset", {**files, STATISTICS: put_blob(store, _dumped(statistics), ".json")}, meta)
+    files |= {
+        STATISTICS: put_blob(store, _dumped(statistics), ".json"),
+        CONTRACT: put_blob(store, canonical_json({"contract": contract_of(section, schema, seen), "seen": seen}), ".json"),
+    }
+    return Manifest("dataset", files, meta)
 
 
 def merged_statistics(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Statistics]:
     """Of all training rows, by column, merged in the shards' order."""
     with ThreadPoolExecutor(READERS) as readers:
-        found = [one for one in readers.map(carried(lambda shard: _statistics(store, shard)), shards) if one]
+        found = [one for one in readers.map(carried(lambda shard: _kept(store, shard, "statistics")), shards) if one]
     return {c.name: merge(Statistics.from_json(one[c.name]) for one in found) for c in schema.columns}
+
+
+def seen_of_all(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Any]:
+    """Of all rows, by column."""
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(carried(lambda shard: _kept(store, shard, "seen")), shards))
+    return merged(found, schema.columns)
 
 
 def read_statistics(store: ObjectStore, manifest: Manifest) -> dict[str, Statistics]:
@@ -75,9 +93,9 @@ def read_statistics(store: ObjectStore, manifest: Manifest) -> dict[str, Statist
     return {name: Statistics.from_json(data) for name, data in found.items()}
 
 
-def _statistics(store: ObjectStore, shard: ShardResult) -> Mapping[str, Any]:
-    blob = shard.blobs.get("statistics")
-    return json.loads(read_blob(store, blob)) if blob else shard.facts["statistics"]
+def _kept(store: ObjectStore, shard: ShardResult, name: str) -> Mapping[str, Any]:
+    blob = shard.blobs.get(name)
+    return json.loads(read_blob(store, blob)) if blob else shard.facts[name]
 
 
 def _dumped(statistics: Mapping[str, Statistics]) -> bytes:

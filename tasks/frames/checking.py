@@ -1,57 +1,68 @@
 """Rows as read → clean, typed rows and refusals. A row is in one of the two, whole; the first rule it breaks is the one named."""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from storage.errors import SchemaError
+from storage.errors import Unreadable
 from tasks.frames.arrow import pc
+from tasks.frames.breaches import Breaches, Findings, Rule
 from tasks.frames.cells import typed
-from tasks.frames.raw import DOCUMENT, FILE, ORIGIN, ROW, Raw, Refusal, cut
+from tasks.frames.expressions import broken
+from tasks.frames.raw import DOCUMENT, FILE, ORIGIN, ROW, Raw, Refusal
 from tasks.frames.schema import ARRAYS, Column, Schema
-from tasks.sections import DataSection
+from tasks.sections import ColumnRule, DataSection, Handling
+from tasks.sections.expressions import parse
 from tasks.transforms.items import did_you_mean, show
 
 
-class Faults:
-    """The first fault of each row: rule, column and what was found."""
+class Checked(NamedTuple):
+    """`rows`: the schema's columns, `_file`, `_row`, and `_document` of passages, in their order; `refused`: all others, in the order of
+    origin; `watched`: of `rows` the columns that are only checked."""
 
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-        self.rule = np.full(table.num_rows, "", dtype=object)
-        self.reason = np.full(table.num_rows, "", dtype=object)
-
-    def add(self, mask: np.ndarray, rule: str, column: Column, wanted: str) -> None:
-        """Rows of `mask` that have no fault yet break `rule`."""
-        for row in np.flatnonzero(mask & (self.rule == "")):
-            self.rule[row] = rule
-            found = show(self.table.column(column.name)[int(row)].as_py())
-            self.reason[row] = f"column {column.name!r}: found {found}, wanted {wanted}"
+    rows: pa.Table
+    refused: list[Refusal]
+    findings: Findings
+    watched: pa.Table
 
 
-def check(section: DataSection, schema: Schema, raw: Raw) -> tuple[pa.Table, list[Refusal]]:
-    """Typed rows (the schema's columns, `_file`, `_row`, and `_document` of passages) in their order, and all refusals of `raw` in the order of origin."""
+def check(section: DataSection, schema: Schema, raw: Raw) -> Checked:
+    """The rows of `raw`, typed and held against the contract. SchemaError where a rule says fail; Unreadable where the file lacks a column."""
     table = _completed(schema, raw)
-    faults, arrays = Faults(table), {}
-    for column in (*schema.targets, *schema.features):
-        arrays[column.name] = _checked(section, column, column in schema.targets, faults)
+    breaches, arrays = Breaches(table), dict[str, Any]()
+    for column in (*schema.targets, *schema.features, *schema.watched):
+        arrays[column.name] = _checked(section, column, column in schema.targets, breaches)
+    for rule in section.contract.rows:
+        names = parse(rule.expression).columns
+        mask = broken(rule.expression, arrays)
+        changed = rule.column or names[0]
+        wanted = Rule(rule.name, rule.name, names, rule.expression)
+        arrays[changed] = breaches.settle(arrays[changed], mask, wanted, rule)
+    kept = pa.array(breaches.kept)
     clean = pa.table({column.name: arrays[column.name] for column in schema.columns})
     for name in (FILE, ROW, *({DOCUMENT} & set(table.column_names))):
         clean = clean.append_column(name, table.column(name))
-    refused = [*raw.refused, *_refusals(schema, table, faults)]
-    kept = clean.filter(pa.array(faults.rule == "", pa.bool_())).combine_chunks()
-    return kept, sorted(refused, key=lambda refusal: (refusal.file, refusal.row))
+    plain = [column.name for column in (*schema.columns, *schema.watched) if column.type not in ARRAYS]
+    refused = [*raw.refused, *breaches.refusals(plain)]
+    return Checked(
+        clean.filter(kept).combine_chunks(),
+        sorted(refused, key=lambda refusal: (refusal.file, refusal.row)),
+        breaches.findings(),
+        pa.table({column.name: arrays[column.name] for column in schema.watched}).filter(kept)
+        if schema.watched
+        else pa.table({}),
+    )
 
 
 def _completed(schema: Schema, raw: Raw) -> pa.Table:
-    """The table with all of the schema's columns; SchemaError where the file should have had one and has not."""
+    """The table with all of the schema's columns; Unreadable where the file should have had one and has not."""
     table = raw.table
     found = [name for name in table.column_names if name not in ORIGIN]
-    missing = [column.name for column in schema.columns if column.name not in found]
+    missing = [column.name for column in (*schema.columns, *schema.watched) if column.name not in found]
     if missing and not raw.sparse and table.num_rows:
-        raise SchemaError(
+        raise Unreadable(
             f"{table.column(FILE)[0].as_py()}: column {missing[0]!r} is missing; found {', '.join(found)}, wanted the same columns "
             f"in every file{did_you_mean(missing[0], found)}"
         )
@@ -60,61 +71,96 @@ def _completed(schema: Schema, raw: Raw) -> pa.Table:
     return table
 
 
-def _checked(section: DataSection, column: Column, is_target: bool, faults: Faults) -> pa.Array:
-    values = faults.table.column(column.name)
+def _checked(section: DataSection, column: Column, is_target: bool, breaches: Breaches) -> Any:
+    values = breaches.table.column(column.name)
     if column.type in ARRAYS:
-        return _of_one_size(column, values, faults.table)
+        return _of_one_size(column, values, breaches.table) if len(values) else _no_array(column)
+    rule = section.rules.get(column.name)
     array, refused = typed(values, column.type, section.csv.missing)
     if is_target and section.target_names:
         array = _renamed(array, section.target_names)
     article = "an" if column.type == "integer" else "a"
-    faults.add(
-        refused, "type", column, f"{article} {column.type} (declare another type in data.columns if it is right)"
-    )
-    nulls = np.asarray(array.is_null().to_numpy(zero_copy_only=False)) & ~refused
-    if is_target:
-        faults.add(nulls, "missing_target", column, "a value to learn from")
-    elif not column.nullable:
-        faults.add(nulls, "missing", column, "a value")
-    _check_limits(column, array, faults)
+    wanted = f"{article} {column.type} (declare another type in data.columns if it is right)"
+    array = _settled(array, refused, "type", column, rule, wanted, breaches)
+    array = _in_range(array, column, rule, breaches)
+    if rule is not None and column.type in ("text", "category"):
+        array = _of_length(array, column, rule, breaches)
+        array = _like(array, column, rule, breaches)
+    if column.categories is not None:
+        known = pc.or_(pc.is_null(array), pc.is_in(array, pa.array(column.categories, pa.string())))
+        wanted = f"one of {show(list(column.categories))}"
+        array = _settled(array, ~_mask(known), "category", column, rule, wanted, breaches)
+    if (is_target or not column.nullable) and array.null_count:
+        name, wanted = ("missing_target", "a value to learn from") if is_target else ("missing", "a value")
+        array = _settled(array, _mask(pc.is_null(array)), name, column, rule, wanted, breaches)
     return array
 
 
+def _settled(
+    array: Any,
+    mask: np.ndarray,
+    name: str,
+    column: Column,
+    rule: ColumnRule | None,
+    wanted: str,
+    breaches: Breaches,
+    nearest: Any = None,
+) -> Any:
+    handling = rule.handled(name) if rule else Handling()
+    return breaches.settle(array, mask, Rule(name, f"{column.name}: {name}", (column.name,), wanted), handling, nearest)
+
+
+def _in_range(array: Any, column: Column, rule: ColumnRule | None, breaches: Breaches) -> Any:
+    for bound, outside, inwards, word in (
+        (column.minimum, pc.less, math.ceil, "at least"),
+        (column.maximum, pc.greater, math.floor, "at most"),
+    ):
+        if bound is not None:
+            nearest = pa.scalar(inwards(bound) if column.type == "integer" else bound, array.type)
+            mask = _mask(outside(array, bound))
+            array = _settled(array, mask, "range", column, rule, f"{word} {bound:g}", breaches, nearest)
+    return array
+
+
+def _of_length(array: Any, column: Column, rule: ColumnRule, breaches: Breaches) -> Any:
+    if rule.shortest is not None:
+        mask = _mask(pc.less(pc.utf8_length(array), rule.shortest))
+        wanted = f"at least {rule.shortest} characters"
+        array = _settled(array, mask, "length", column, rule, wanted, breaches)
+    if rule.longest is not None:
+        mask = _mask(pc.greater(pc.utf8_length(array), rule.longest))
+        nearest = pc.utf8_slice_codeunits(array, 0, rule.longest) if mask.any() else None
+        wanted = f"at most {rule.longest} characters"
+        array = _settled(array, mask, "length", column, rule, wanted, breaches, nearest)
+    return array
+
+
+def _like(array: Any, column: Column, rule: ColumnRule, breaches: Breaches) -> Any:
+    if not rule.pattern:
+        return array
+    fits = pc.match_substring_regex(array, f"^(?:{rule.pattern})$")
+    return _settled(array, ~_mask(fits, True), "pattern", column, rule, f"what matches {rule.pattern}", breaches)
+
+
+def _mask(values: Any, unknown: bool = False) -> np.ndarray:
+    return np.asarray(pc.fill_null(values, unknown).to_numpy(zero_copy_only=False), dtype=bool)
+
+
 def _of_one_size(column: Column, values: pa.ChunkedArray, table: pa.Table) -> pa.Array:
-    """The arrays; SchemaError where they have another size than those of the first file."""
+    """The arrays; Unreadable where they have another size than those of the first file."""
     wanted = math.prod(column.shape or ())
     if values.type.list_size != wanted:
-        raise SchemaError(
+        raise Unreadable(
             f"{table.column(FILE)[0].as_py()}: column {column.name!r}: found {values.type.list_size} values a row, wanted {wanted} as in "
             "the first file; give files of one shape"
         )
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _check_limits(column: Column, array: pa.Array, faults: Faults) -> None:
-    for bound, outside, word in ((column.minimum, pc.less, "at least"), (column.maximum, pc.greater, "at most")):
-        if bound is not None:
-            mask = pc.fill_null(outside(array, bound), False).to_numpy(zero_copy_only=False)
-            faults.add(np.asarray(mask), "range", column, f"{word} {bound:g}")
-    if column.categories is not None:
-        known = pc.or_(pc.is_null(array), pc.is_in(array, pa.array(column.categories, pa.string())))
-        faults.add(
-            ~np.asarray(known.to_numpy(zero_copy_only=False)),
-            "category",
-            column,
-            f"one of {show(list(column.categories))}",
-        )
+def _no_array(column: Column) -> pa.Array:
+    kind = pa.from_numpy_dtype(np.dtype(column.dtype or "uint8"))
+    return pa.array([], pa.list_(kind, math.prod(column.shape or ())))
 
 
 def _renamed(array: pa.Array, names: dict[str, str]) -> pa.Array:
     return pa.array([names.get(value, value) for value in array.to_pylist()], pa.string())
-
-
-def _refusals(schema: Schema, table: pa.Table, faults: Faults) -> list[Refusal]:
-    found = []
-    for row in map(int, np.flatnonzero(faults.rule != "")):
-        cells = {c.name: table.column(c.name)[row].as_py() for c in schema.columns if c.type not in ARRAYS}
-        raw = orjson.dumps(cells, default=str).decode()
-        origin = table.column(FILE)[row].as_py(), table.column(ROW)[row].as_py()
-        found.append(Refusal(*origin, faults.rule[row], faults.reason[row], cut(raw)))
-    return found

@@ -7,15 +7,15 @@ quotation (IANA text/tab-separated-values): a quotation mark there is a characte
 import csv
 import io
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from storage.errors import SchemaError
+from storage.errors import SchemaError, Unreadable
 from tasks.frames.encodings import not_text, open_text
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.long_lines import LONGEST_LINE, is_too_long, too_long
+from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, with_origin
 from tasks.frames.records import Record, records
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
@@ -36,19 +36,37 @@ def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[lis
 
 
 def _marks(found: Iterator[Record], shard_rows: int) -> Iterator[Mark]:
-    start = 0
-    while shard := list(islice(((record.start, record.stop, record.torn) for record in found), shard_rows)):
-        offset, end = shard[0][0], shard[-1][1]
-        torn = tuple((row, a - offset, b - a) for row, (a, b, is_torn) in enumerate(shard) if is_torn)
-        yield Mark(start, start + len(shard), offset, end - offset, torn)
-        start += len(shard)
+    """A line that is too long lies in a mark of its own."""
+    start, shard = 0, list[tuple[int, int, bool]]()
+    for record in found:
+        alone = record.stop - record.start > LONGEST_LINE
+        if shard and (alone or len(shard) == shard_rows):
+            yield _mark(start, shard)
+            start, shard = start + len(shard), []
+        if alone:
+            yield Mark(start, start + 1, record.start, record.stop - record.start)
+            start += 1
+        else:
+            shard.append((record.start, record.stop, record.torn))
+    if shard:
+        yield _mark(start, shard)
+
+
+def _mark(start: int, shard: list[tuple[int, int, bool]]) -> Mark:
+    offset, end = shard[0][0], shard[-1][1]
+    torn = tuple((row, a - offset, b - a) for row, (a, b, is_torn) in enumerate(shard) if is_torn)
+    return Mark(start, start + len(shard), offset, end - offset, torn)
 
 
 def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark) -> Raw:
     """The rows of `part`: all columns as text."""
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
-        data = stream.read(part.length)
+        data = stream.read(RAW_LIMIT if is_too_long(part) else part.length)
+    if is_too_long(part):
+        return Raw(
+            with_origin(_parse(b"", header, ",", True)[0], entry.name, []), [too_long(entry.name, part, data)]
+        )
     refused = [_torn(entry.name, part, data, torn) for torn in part.torn]
     numbers = sorted(set(range(part.start + 1, part.stop + 1)) - {refusal.row for refusal in refused})
     data = _without(data, part.torn)
@@ -131,14 +149,14 @@ def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal], f
 def _header(first: Record | None, delimiter: str, name: str, encoding: str) -> list[str]:
     text = decode(first.content.removeprefix(BOM)) if first and not first.torn else None
     if text is None or not text.strip():
-        raise SchemaError(
+        raise Unreadable(
             f"{name}: its first line is no header: {not_text(encoding) if first else 'the file is empty'}; "
             "or set data.csv.header to false"
         )
     header = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
     repeated = sorted({cell for cell in header if header.count(cell) > 1})
     if repeated:
-        raise SchemaError(f"{name}: its header names {repeated[0]!r} twice; every column needs a name of its own")
+        raise Unreadable(f"{name}: its header names {repeated[0]!r} twice; every column needs a name of its own")
     return header
 
 

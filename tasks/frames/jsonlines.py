@@ -1,39 +1,51 @@
 """JSON lines: where rows lie, and their values. A line that is no JSON object is refused."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from tasks.frames.encodings import not_text, open_text
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.long_lines import LongLine, is_too_long, lines, too_long
+from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, with_origin
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
 
 
 def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
     """No column names (each line has its own), and the rows in marks of `data.shard_rows`. Blank lines are no rows."""
-    marks: list[Mark] = []
-    offset = start = row = 0
-    for line in stream:
-        offset += len(line)
-        row += bool(line.strip())
-        if row and row % section.shard_rows == 0 and line.strip():
-            marks.append(Mark(row - section.shard_rows, row, start, offset - start))
-            start = offset
-    if row % section.shard_rows:
-        marks.append(Mark(row - row % section.shard_rows, row, start, offset - start))
-    return [], marks
+    return [], list(_marks(stream, section.shard_rows))
+
+
+def _marks(stream: Any, shard_rows: int) -> Iterator[Mark]:
+    """A line that is too long lies in a mark of its own."""
+    first = row = start = end = 0
+    for line in lines(stream, returns=False):
+        alone = isinstance(line, LongLine)
+        if row > first and (alone or (row - first == shard_rows and line.strip())):
+            yield Mark(first, row, start, end - start)
+            first, start = row, end
+        end += line.length if alone else len(line)
+        row += alone or bool(line.strip())
+        if alone:
+            yield Mark(first, row, end - line.length, line.length)
+            first, start = row, end
+    if row > first:
+        yield Mark(first, row, start, end - start)
 
 
 def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
     """The rows of `part`: all values as text, whatever JSON type they have; a key that a line lacks is null."""
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
-        lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
+        if is_too_long(part):
+            refused = too_long(entry.name, part, stream.read(RAW_LIMIT))
+            return Raw(with_origin(pa.table({}), entry.name, []), [refused], sparse=True)
+        filled = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
     refused: list[Refusal] = []
     kept: list[tuple[int, dict[str, Any]]] = []
-    for number, line in enumerate(lines, part.start + 1):
+    for number, line in enumerate(filled, part.start + 1):
         row = _parse(section, entry.name, number, line)
         if isinstance(row, Refusal):
             refused.append(row)

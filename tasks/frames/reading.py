@@ -1,14 +1,19 @@
 """One piece of a source → its rows as read."""
 
+import pyarrow as pa
+
 from tasks.frames import delimited, documents, idx, jsonlines, label_folders, own_function, parquet_rows, sklearn_sets
 from tasks.frames.pieces import Piece
-from tasks.frames.raw import Mark, Raw
+from tasks.frames.raw import UNREADABLE, Mark, Raw, Refusal, with_origin
 from tasks.frames.sources import FOLDERS
 from tasks.sections import DataSection
 
 
 def read_piece(section: DataSection, piece: Piece) -> Raw:
     """All rows of `piece`, with their origin, as `data.function` leaves them; each is either in the table or refused."""
+    if piece.format == UNREADABLE:
+        file, said = piece.entries[0].name, piece.header[0]
+        return Raw(with_origin(pa.table({}), file, []), [Refusal(file, 0, UNREADABLE, said, "")], sparse=True)
     raw = _read(section, piece)
     return own_function.apply(section.function, raw, piece) if section.function else raw
 

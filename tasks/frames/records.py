@@ -5,12 +5,14 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from tasks.frames.long_lines import LongLine, lines
+
 CLOSING = re.compile(rb'(?:[^"]|"")*"(?!")')
 LONGEST = 1 << 20  # bytes that one record may have over several lines
 
 
 class Record(NamedTuple):
-    """Bytes `start` to `stop` of the file. `torn`: a line that opens a quotation which nothing closes properly."""
+    """Bytes `start` to `stop` of the file. `torn`: a line that opens a quotation which nothing closes properly, or a `LongLine`."""
 
     start: int
     stop: int
@@ -24,11 +26,18 @@ def records(stream: Any, delimiter: str, quoting: bool) -> Iterator[Record]:
     A quotation that is not closed, or closed in the middle of a cell lines later, would swallow rows: its first line is torn, and
     what follows is looked at afresh.
     """
-    quotes, lines, again = _Quotes(delimiter), _lines(stream), deque[bytes]()
+    quotes, left, again = _Quotes(delimiter), lines(stream), deque[bytes]()
     start, pending, held, within = 0, list[bytes](), 0, False
     while True:
-        line = again.popleft() if again else next(lines, None)
-        if line is not None:
+        line = again.popleft() if again else next(left, None)
+        if isinstance(line, LongLine) and not pending:
+            yield Record(start, start + line.length, True, line)
+            start += line.length
+            continue
+        if isinstance(line, LongLine):
+            again.appendleft(line)
+            state = None
+        elif line is not None:
             pending.append(line)
             held += len(line)
             state = quotes.after(line, within) if quoting and (within or b'"' in line) else False
@@ -68,12 +77,3 @@ class _Quotes:
             if not self._proper.match(line):
                 return None
         return bool(self._opened.search(self._quoted.sub(rb"\1", line)))
-
-
-def _lines(stream: Any) -> Iterator[bytes]:
-    """Lines with their ends; a lone carriage return ends one too, as it does for Arrow."""
-    for line in stream:
-        if b"\r" in line[:-2]:
-            yield from line.splitlines(keepends=True)
-        else:
-            yield line

@@ -14,13 +14,14 @@ from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.arrow import pc
-from tasks.frames.checking import check
+from tasks.frames.admitting import admitted
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
-from tasks.frames.reading import read_piece
 from tasks.frames.schema import Schema
+from tasks.frames.seen import seen_in
 from tasks.frames.splitting import assign_splits, content_hashes, count_splits
 from tasks.frames.statistics import describe
+from tasks.frames.uniqueness import keys_of
 from tasks.sections import DataSection
 
 INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, larger ones into a blob of their own
@@ -29,17 +30,18 @@ INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, la
 def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piece: Piece) -> ShardResult:
     """Store the clean rows, overlay and quarantine of `piece`; the same piece gives the same bytes anywhere.
 
-    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
-    (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
+    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, what the contract found (`contract`,
+    see `Findings`, with examples as `told`); `statistics` of the training rows and what was `seen` of all (each a blob of that name
+    where it is not small). SchemaError when rows in are not rows out and quarantined together.
     """
-    rows, refused = check(section, schema, read_piece(section, piece))
+    rows, refused, findings, watched = admitted(section, schema, piece)
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
         raise SchemaError(
             f"{piece.entries[0].name}: rows {piece.start + 1} to {piece.stop}: {rows_in} rows in, but {rows.num_rows} out and "
             f"{len(refused)} quarantined; the file has changed since it was planned: run again"
         )
-    hashes = content_hashes(schema, rows)
+    hashes = content_hashes(schema, rows) if rows.num_rows else []
     drawn_by = hashes
     if section.task == "language_model":
         if DOCUMENT not in rows.column_names:  # each row is a document
@@ -48,6 +50,8 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     splits = assign_splits(section, piece.split, drawn_by)
     overlay = pa.table({"hash": pa.array(hashes, pa.string()), "split": pa.array(splits, pa.string())})
     blobs = {"rows": put_table(store, rows), "overlay": put_table(store, overlay)}
+    if section.contract.unique:
+        blobs["keys"] = put_table(store, keys_of(section.contract.unique, rows, watched, hashes))
     if refused:
         blobs["quarantine"] = put_table(store, quarantine_table(refused))
     facts = {
@@ -56,12 +60,22 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
         "splits": count_splits(splits),
         "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
         "examples": first_of_each_rule(refused),
+        "contract": findings.counts,
+        "told": findings.examples,
     }
-    statistics = _statistics(schema, rows.filter(pc.equal(overlay.column("split"), "train")))
-    content = canonical_json(statistics)
+    statistics = statistics_of(schema, rows.filter(pc.equal(overlay.column("split"), "train")))
+    for name, found in (("statistics", statistics), ("seen", seen_in(schema, rows))):
+        keep(store, blobs, facts, name, found)
+    return ShardResult(blobs, facts)
+
+
+def keep(store: ObjectStore, blobs: dict[str, Blob], facts: dict[str, Any], name: str, found: Any) -> None:
+    """Put `found` among the facts where it is small, else into a blob of that name."""
+    content = canonical_json(found)
     if len(content) > INLINE_BYTES:
-        return ShardResult({**blobs, "statistics": put_blob(store, content, ".json")}, facts)
-    return ShardResult(blobs, {**facts, "statistics": statistics})
+        blobs[name] = put_blob(store, content, ".json")
+    else:
+        facts[name] = found
 
 
 def put_table(store: ObjectStore, table: pa.Table) -> Blob:
@@ -71,7 +85,7 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
     return put_blob(store, buffer.getvalue(), ".parquet")
 
 
-def _statistics(schema: Schema, rows: pa.Table) -> dict[str, Any]:
+def statistics_of(schema: Schema, rows: pa.Table) -> dict[str, Any]:
     """By column; empty where there are no training rows."""
     if not rows.num_rows:
         return {}
@@ -87,6 +101,7 @@ def quarantine_table(refused: list[Refusal]) -> pa.Table:
             "rule": pa.array([r.rule for r in refused], pa.string()),
             "reason": pa.array([r.reason for r in refused], pa.string()),
             "raw": pa.array([r.raw for r in refused], pa.string()),
+            "label": pa.array([r.label or r.rule for r in refused], pa.string()),
         }
     )
 
