@@ -18,7 +18,7 @@ def admitted(section: DataSection, schema: Schema, piece: Piece) -> Checked:
     found = read_twice(lambda: check(section, schema, read_piece(section, piece)))
     if not isinstance(found, Unreadable):
         return found
-    if len(piece.entries) > 1 or piece.pattern is not None:
+    if len(piece.entries) != 1 or piece.pattern is not None:
         raise found
     file, said = piece.entries[0].name, str(found)
     refused = [Refusal(file, row, UNREADABLE, said, "") for row in range(piece.start + 1, piece.stop + 1)]

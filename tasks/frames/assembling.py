@@ -8,7 +8,7 @@ from typing import Any
 
 from storage.blobs import put_blob, read_blob
 from storage.errors import SchemaError
-from storage.manifests import Manifest, canonical_json
+from storage.manifests import Manifest, canonical_json, put_manifest
 from storage.metering import carried
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
@@ -35,7 +35,7 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
     refused = rules.total()
     if rows_in != rows_out + refused:
         raise SchemaError(f"data set: {rows_in} rows in, but {rows_out} out and {refused} quarantined; run again")
-    _check_quarantine(section, shards, rules, rows_in)
+    _check_quarantine(section, shards, rules, rows_in, store)
     seen = seen_of_all(schema, shards, store)
     findings = judged(section, shards, seen, rows_in)
     splits = {split: sum(shard.facts["splits"][split] for shard in shards) for split in SPLITS}
@@ -68,7 +68,9 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
     }
     files |= {
         STATISTICS: put_blob(store, _dumped(statistics), ".json"),
-        CONTRACT: put_blob(store, canonical_json({"contract": contract_of(section, schema, seen), "seen": seen}), ".json"),
+        CONTRACT: put_blob(
+            store, canonical_json({"contract": contract_of(section, schema, seen), "seen": seen}), ".json"
+        ),
     }
     return Manifest("dataset", files, meta)
 
@@ -115,7 +117,9 @@ def _shard(name: str, shard: ShardResult) -> dict[str, Any]:
     }
 
 
-def _check_quarantine(section: DataSection, shards: Sequence[ShardResult], rules: Counter[str], rows_in: int) -> None:
+def _check_quarantine(
+    section: DataSection, shards: Sequence[ShardResult], rules: Counter[str], rows_in: int, store: ObjectStore
+) -> None:
     refused = rules.total()
     if refused <= section.max_quarantined_share * rows_in:
         return
@@ -123,8 +127,16 @@ def _check_quarantine(section: DataSection, shards: Sequence[ShardResult], rules
     reasons = "; ".join(f"{rule}: {count} rows, e.g. {examples[rule]}" for rule, count in rules.most_common(3))
     raise SchemaError(
         f"data: {refused} of {rows_in} rows are refused ({refused / rows_in:.1%}), wanted at most {section.max_quarantined_share:.1%} "
-        f"(data.max_quarantined_share). {reasons}. Correct the data, or declare their columns in data.columns"
+        f"(data.max_quarantined_share). {reasons}. Correct the data, or declare their columns in data.columns; all of them: "
+        f"millrace quarantine {_kept_for_people(store, shards, rows_in)}"
     )
+
+
+def _kept_for_people(store: ObjectStore, shards: Sequence[ShardResult], rows_in: int) -> str:
+    """The digest under which the refused rows can be looked at, where no data set is made of the others."""
+    blobs = [shard.blobs["quarantine"] for shard in shards if "quarantine" in shard.blobs]
+    files = {f"quarantine/part-{number:05d}.parquet": blob for number, blob in enumerate(blobs)}
+    return put_manifest(store, Manifest("quarantine", files, {"rows_in": rows_in}))
 
 
 def _check_splits(section: DataSection, splits: dict[str, int]) -> None:

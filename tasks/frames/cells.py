@@ -9,7 +9,13 @@ from tasks.frames.arrow import pc
 
 INTEGER = r"^[+-]?[0-9]{1,18}(\.0+)?$"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-ARROW = {"integer": pa.int64(), "number": pa.float64(), "category": pa.string(), "text": pa.string(), "passage": pa.string()}
+ARROW = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "category": pa.string(),
+    "text": pa.string(),
+    "passage": pa.string(),
+}
 
 
 def as_texts(values: Any, missing: tuple[str, ...]) -> pa.Array:

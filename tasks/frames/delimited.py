@@ -64,9 +64,7 @@ def read(section: DataSection, format: str, entry: Entry, header: tuple[str, ...
         skip(stream, part.offset)
         data = stream.read(RAW_LIMIT if is_too_long(part) else part.length)
     if is_too_long(part):
-        return Raw(
-            with_origin(_parse(b"", header, ",", True)[0], entry.name, []), [too_long(entry.name, part, data)]
-        )
+        return Raw(with_origin(_parse(b"", header, ",", True)[0], entry.name, []), [too_long(entry.name, part, data)])
     refused = [_torn(entry.name, part, data, torn) for torn in part.torn]
     numbers = sorted(set(range(part.start + 1, part.stop + 1)) - {refusal.row for refusal in refused})
     data = _without(data, part.torn)

@@ -27,7 +27,9 @@ def contract_of(section: DataSection, schema: Schema, seen: Mapping[str, Seen]) 
         if column.name in declared or column.name in seen
     ]
     given = section.contract.model_dump(mode="json", exclude_defaults=True)
-    shares = given.get("shares") or [one for column in schema.columns for one in _shares(column.name, column.type, seen)]
+    shares = given.get("shares") or [
+        one for column in schema.columns for one in _shares(column.name, column.type, seen)
+    ]
     unique = given.get("unique") or [{"columns": [name], **WARN} for name, one in seen.items() if is_unique(one)]
     return {**given, "columns": columns, "unique": unique, "shares": shares}
 
@@ -47,7 +49,8 @@ def _column(name: str, kind: str, seen: Seen, is_target: bool) -> dict[str, Any]
     elif "longest" in seen and kind != "passage":
         found |= {"shortest": seen["shortest"], "longest": seen["longest"]}
         handling["length"] = WARN
-        found |= {"pattern": PATTERNS[one] for one in seen.get("patterns", [])[:1]}
+        if patterns := seen.get("patterns"):
+            found["pattern"] = PATTERNS[patterns[0]]
     return {**found, **({"handling": handling} if handling else {})}
 
 

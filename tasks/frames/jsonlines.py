@@ -40,8 +40,8 @@ def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
         if is_too_long(part):
-            refused = too_long(entry.name, part, stream.read(RAW_LIMIT))
-            return Raw(with_origin(pa.table({}), entry.name, []), [refused], sparse=True)
+            long = too_long(entry.name, part, stream.read(RAW_LIMIT))
+            return Raw(with_origin(pa.table({}), entry.name, []), [long], sparse=True)
         filled = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
     refused: list[Refusal] = []
     kept: list[tuple[int, dict[str, Any]]] = []

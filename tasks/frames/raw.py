@@ -8,7 +8,9 @@ FILE, ROW = "_file", "_row"
 DOCUMENT = "_document"  # of a passage: the hash of the document that it is part of
 ORIGIN = (FILE, ROW, DOCUMENT)
 RAW_LIMIT = 2000
-UNREADABLE = "unreadable"  # the rule that a file breaks which is damaged, or not like the others; and the format of its piece
+UNREADABLE = (
+    "unreadable"  # the rule that a file breaks which is damaged, or not like the others; and the format of its piece
+)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from storage.errors import SchemaError
 from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
-from tasks.frames.arrow import pc
 from tasks.frames.admitting import admitted
+from tasks.frames.arrow import pc
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
 from tasks.frames.schema import Schema

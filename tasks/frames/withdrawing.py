@@ -39,12 +39,16 @@ def hold_unique(
     return held
 
 
-def _counted(_schema: Schema, shard: ShardResult, rows: np.ndarray, rule: UniqueRule, _store: ObjectStore) -> ShardResult:
+def _counted(
+    _schema: Schema, shard: ShardResult, rows: np.ndarray, rule: UniqueRule, _store: ObjectStore
+) -> ShardResult:
     contract = {**shard.facts["contract"], rule.name: {"warn": len(rows)}}
     return ShardResult(shard.blobs, {**shard.facts, "contract": contract})
 
 
-def _withdrawn(schema: Schema, shard: ShardResult, rows: np.ndarray, rule: UniqueRule, store: ObjectStore) -> ShardResult:
+def _withdrawn(
+    schema: Schema, shard: ShardResult, rows: np.ndarray, rule: UniqueRule, store: ObjectStore
+) -> ShardResult:
     overlay, table = read_table(store, shard.blobs["overlay"]), read_table(store, shard.blobs["rows"])
     splits = np.array(overlay.column("split").to_pylist(), dtype=object)
     rows = rows[splits[rows] != QUARANTINED]  # what another rule took out already

@@ -65,7 +65,9 @@ class ColumnRule(Section):
     def _fits(self) -> "ColumnRule":
         for rule, handling in self.handling.items():
             if handling.fix and handling.fix not in FIXES[rule]:
-                raise ValueError(f"handling.{rule}: cannot be fixed by {handling.fix}; wanted {' or '.join(FIXES[rule])}")
+                raise ValueError(
+                    f"handling.{rule}: cannot be fixed by {handling.fix}; wanted {' or '.join(FIXES[rule])}"
+                )
             if handling.action == "warn" and rule in NEVER_WARN:
                 raise ValueError(f"handling.{rule}: warn keeps no value; wanted quarantine, fail, or fix to missing")
         if "length" in self.handling and self.handling["length"].fix == "clip" and self.shortest:
@@ -121,7 +123,8 @@ class UniqueRule(Section):
 
     columns: tuple[str, ...] = Field(min_length=1, description="The columns that make the key")
     action: Literal["quarantine", "warn", "fail"] = Field(
-        default="quarantine", description="Of rows with the same key: all but one refused, counted only, or the run stopped"
+        default="quarantine",
+        description="Of rows with the same key: all but one refused, counted only, or the run stopped",
     )
     max_share: Share = Field(default=1.0, description="Stop when more than this share of the rows repeats a key")
 
@@ -153,7 +156,9 @@ class ContractSection(Section):
     def names(self) -> tuple[str, ...]:
         """The columns that it says something of."""
         named = [rule.name for rule in self.columns] + [rule.column for rule in self.shares]
-        named += [name for rule in self.rows for name in (*parse(rule.expression).columns, *filter(None, [rule.column]))]
+        named += [
+            name for rule in self.rows for name in (*parse(rule.expression).columns, *filter(None, [rule.column]))
+        ]
         return tuple(dict.fromkeys([*named, *(name for rule in self.unique for name in rule.columns)]))
 
     def of_a_shard(self) -> dict[str, Any]:

@@ -135,7 +135,9 @@ def test_cancelling_in_mid_training_stops_all_that_works_for_the_run(home: Path,
     try:
         state = wait_for(lambda: ended_state(client, run), "the run's end", seconds=60)
     finally:
-        sys.stdout.write((home / ".millrace" / "background" / "worker.log").read_text()[-5000:])  # seen where the test fails
+        sys.stdout.write(
+            (home / ".millrace" / "background" / "worker.log").read_text()[-5000:]
+        )  # seen where the test fails
     assert state.name == "Cancelled"
 
 

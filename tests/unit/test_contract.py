@@ -88,7 +88,9 @@ def test_a_warning_keeps_the_row_as_it_is_with_an_example(tmp_path: Path):
 
 def test_fail_stops_the_run_and_names_the_row(tmp_path: Path):
     rule = age(maximum=120, handling={"range": {"action": "fail"}})
-    with pytest.raises(SchemaError, match=r"rows\.csv row 9: column 'age': found '130', wanted at most 120; the contract says"):
+    with pytest.raises(
+        SchemaError, match=r"rows\.csv row 9: column 'age': found '130', wanted at most 120; the contract says"
+    ):
         prepared(contract(with_faults(), tmp_path, columns=[rule]), tmp_path)
 
 
@@ -103,7 +105,9 @@ def test_a_rule_between_columns_also_of_one_that_is_not_kept(tmp_path: Path):
         {"name": "old enough", "expression": "age >= 18 or city == 'Atown'"},
         {"name": "known", "expression": "`id` < 150", "action": "warn"},
     ]
-    data = contract(with_faults(), tmp_path, rows=rows, columns=[age()]).model_copy(update={"features": ("age", "city")})
+    data = contract(with_faults(), tmp_path, rows=rows, columns=[age()]).model_copy(
+        update={"features": ("age", "city")}
+    )
     store, digest, manifest = prepared(data, tmp_path)
     assert refused(store, digest) == [(30, "age: type")]  # row 3 is of Atown
     assert findings(manifest)[("known", "warn")] == 50
@@ -130,7 +134,7 @@ def test_the_same_key_is_found_in_partitions_on_disk(tmp_path: Path, monkeypatch
     data = contract(lines, tmp_path, unique=[{"columns": ["id", "city"]}])
     whole = prepared(data, tmp_path / "whole")[1]
     monkeypatch.setattr("tasks.frames.uniqueness.PARTITION_ROWS", 30)
-    store, digest, manifest = prepared(data, tmp_path / "parts")
+    _, digest, manifest = prepared(data, tmp_path / "parts")
     assert digest == whole
     assert manifest.meta["rows_quarantined"] == 200
 
@@ -163,11 +167,16 @@ def test_a_closed_contract_refuses_a_column_that_it_does_not_name(tmp_path: Path
         ({"rows": [{"name": "r", "expression": "agee > 1"}]}, "no column 'agee'.*did you mean 'age'"),
         ({"columns": [{"name": "city", "type": "category", "pattern": "a(?=b)"}]}, "is no RE2 pattern"),
         ({"rows": [{"name": "r", "expression": "matches(city, 'a(?=b)')"}]}, "invalid perl operator"),
-        ({"columns": [age(handling={"range": {"action": "fix", "fix": "constant", "value": "x"}})]}, "found 'x' as what"),
+        (
+            {"columns": [age(handling={"range": {"action": "fix", "fix": "constant", "value": "x"}})]},
+            "found 'x' as what",
+        ),
         ({"shares": [{"column": "age", "value": "3"}]}, "of type integer"),
     ],
 )
-def test_a_rule_that_cannot_be_carried_out_is_refused_before_any_shard(tmp_path: Path, more: dict[str, Any], words: str):
+def test_a_rule_that_cannot_be_carried_out_is_refused_before_any_shard(
+    tmp_path: Path, more: dict[str, Any], words: str
+):
     with pytest.raises((ConfigError, SchemaError), match=words):
         prepared(contract(table(), tmp_path, **more), tmp_path)
 

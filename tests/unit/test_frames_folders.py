@@ -11,7 +11,7 @@ import pytest
 from features import encoded
 from media import BLUE, RED, picture, tone, wav
 
-from storage.errors import ConfigError, SchemaError
+from storage.errors import ConfigError
 from storage.manifests import put_files, put_manifest
 from storage.objects import open_store
 from tasks.frames.assembling import assemble
