@@ -14,6 +14,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_plan(commands)
     _add_history(commands)
+    _add_data(commands)
     _add_prefect(commands)
     _add_registry(commands)
     add_release(commands, _command)
@@ -94,6 +95,26 @@ def _add_history(commands) -> None:
     why.add_argument("step", nargs="?", default="", metavar="STEP", help="one step, such as train or 'compress int8'")
     for command in (runs, show, why, reproduce):
         command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def _add_data(commands) -> None:
+    refused = _command(commands, "quarantine", "the rows that a run refused, by rule; or run through again after a fix")
+    contract = _command(commands, "contract", "the rules that a data set fulfils, as YAML to be changed and enforced")
+    for command in (refused, contract):
+        command.add_argument("what", metavar="WHAT", help="a run's id or `last`, a pipeline, or a data set's digest")
+        command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    refused.add_argument("--rule", metavar="RULE", default="", help="only what this rule refused, as it is named there")
+    refused.add_argument("--limit", type=int, default=3, metavar="N", help="examples of each rule (default: 3)")
+    refused.add_argument("--export", metavar="FILE", default="", help="write the rows to FILE.parquet or FILE.csv")
+    refused.add_argument(
+        "--replay",
+        action="store_true",
+        help="read the rows again as files and configuration are today; changes nothing",
+    )
+    refused.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="replay with another value, after --config"
+    )
+    contract.add_argument("--write", metavar="FILE", default="", help="write it to a YAML file, for data.contract")
 
 
 def _add_prefect(commands) -> None:

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 misuse, 3 the gate said reject or hold.
 """
 
 import argparse
+import importlib
 import os
 import sys
 import traceback
@@ -18,6 +19,7 @@ DONE, FAILED, MISUSE, NOT_PROMOTED = 0, 1, 2, 3
 HISTORY = ("runs", "show", "why", "report")
 RELEASE = ("promote", "rollback", "canary", "shadow", "status", "history")
 UPKEEP = ("verify", "gc")
+DATA = ("quarantine", "contract")
 CAPTURES = ("captures", "forget")
 
 
@@ -75,6 +77,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
             from flows.cli_audit import audit
 
             return audit(arguments)
+        if arguments.command in DATA:
+            module = importlib.import_module(f"flows.cli_{arguments.command}")
+            return getattr(module, arguments.command)(arguments)
         if arguments.command in CAPTURES:
             from flows import cli_captures
 

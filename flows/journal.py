@@ -54,7 +54,8 @@ class Journal:
     """One run, from its start. `flow`: the one that was started; `steps`: by name, in the order in which they ended.
 
     `source`: the blob of the code that it runs; `environment`: `python`, `platform`, `processor`, and `libraries`, those that its steps
-    reach, by version; `users`: files of users' own modules that its steps reach, see `storage.snapshots`.
+    reach, by version; `users`: files of users' own modules that its steps reach, see `storage.snapshots`; `changes`: of the source since the
+    run before, in words.
     """
 
     flow: str
@@ -67,6 +68,7 @@ class Journal:
     source: Mapping[str, Any] | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     users: dict[str, Path] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
 
     @property
     def storage(self) -> str:

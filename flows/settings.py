@@ -64,6 +64,7 @@ def resolve(
     merged = merge(merged, config or {})
     for dotted, value in (overrides or {}).items():
         merged = merge(merged, nest(dotted, value))
+    merged = _with_contract(merged)
     if not merged:
         raise ConfigError(
             "nothing to run: found neither a preset nor a config, wanted one of them; see `millrace presets`"
@@ -72,6 +73,13 @@ def resolve(
         return PipelineConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(mistakes(error, merged)) from None
+
+
+def _with_contract(config: dict[str, Any]) -> dict[str, Any]:
+    """`data.contract` as it stands in the file that it names."""
+    data = config.get("data")
+    path = data.get("contract") if isinstance(data, Mapping) else None
+    return merge(config, {"data": {"contract": load_config(path)}}) if isinstance(path, str) else config
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,9 +123,7 @@ def load_config(path: str) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"config {path}: no valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
-        raise ConfigError(
-            f"config {path}: found {type(data).__name__}, wanted a mapping with sections such as data and train"
-        )
+        raise ConfigError(f"config {path}: found {type(data).__name__}, wanted a mapping of names to values")
     return data
 
 

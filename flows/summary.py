@@ -3,6 +3,7 @@
 import json
 import shlex
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from flows.journal import Journal, StepEntry
@@ -29,12 +30,13 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
     features = read_meta(FeaturesRef(journal.storage, journal.steps["encode"].output))
     data, model = read_meta(dataset), read_meta(ModelRef(journal.storage, journal.steps["train"].output))
     counts = {name: data[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
+    changes = list(journal.changes)
     return {
         "run_id": journal.run_id,
         "pipeline": journal.config.name,
         "seconds": round(time.time() - journal.started, 3),
         "steps": [_shown(entry) for entry in journal.steps.values()],
-        "data": {"digest": dataset.digest, **counts},
+        "data": {"digest": dataset.digest, **counts, **_findings(data), **({"changes": changes} if changes else {})},
         "metrics": read_metrics(judgement.scores)["test"]["metrics"],
         **({"continued": marks} if (marks := model.get("continued")) else {}),
         **({"compressors": compressors} if (compressors := features.get("compressors")) else {}),
@@ -43,6 +45,12 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
         "release": _release(journal, judgement),
         "report": None,
     }
+
+
+def _findings(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the contract found in rows that were kept all the same: changed, or only told."""
+    found = [one for one in data.get("findings", ()) if one["action"] != "quarantine"]
+    return {"findings": found} if found else {}
 
 
 def _shown(entry: StepEntry) -> dict[str, Any]:

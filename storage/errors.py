@@ -8,6 +8,7 @@
     └── PermanentError          another try gives the same answer
         ├── ConfigError             a setting, option or argument
         ├── SchemaError             data that do not fit their declaration
+        │   └── Unreadable              a file that cannot be read, or is no file like the others
         ├── NotFound                a name, version, object or file that is not there
         ├── Conflict                somebody else wrote first
         ├── CorruptArtifact         bytes that do not match their digest
@@ -49,6 +50,10 @@ class ConfigError(PermanentError):
 
 class SchemaError(PermanentError):
     """Data do not fit their declaration."""
+
+
+class Unreadable(SchemaError):
+    """A file is damaged, or not like the others: of many, it is refused by itself and the others are read."""
 
 
 class NotFound(PermanentError):

@@ -8,17 +8,21 @@ from typing import Any
 
 from storage.blobs import put_blob, read_blob
 from storage.errors import SchemaError
-from storage.manifests import Manifest, canonical_json
+from storage.manifests import Manifest, canonical_json, put_manifest
 from storage.metering import carried
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.inferring import contract_of
+from tasks.frames.judging import judged
 from tasks.frames.profile import build_profile
 from tasks.frames.schema import Schema
+from tasks.frames.seen import merged
 from tasks.frames.statistics import MERGED_POINTS, Statistics, merge
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
 STATISTICS = "statistics.json"  # of all training rows, by column
+CONTRACT = "contract.json"  # what all rows would fulfil, and what was seen of them
 READERS = 16
 
 
@@ -31,7 +35,9 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
     refused = rules.total()
     if rows_in != rows_out + refused:
         raise SchemaError(f"data set: {rows_in} rows in, but {rows_out} out and {refused} quarantined; run again")
-    _check_quarantine(section, shards, rules, rows_in)
+    _check_quarantine(section, shards, rules, rows_in, store)
+    seen = seen_of_all(schema, shards, store)
+    findings = judged(section, shards, seen, rows_in)
     splits = {split: sum(shard.facts["splits"][split] for shard in shards) for split in SPLITS}
     _check_splits(section, splits)
     statistics = merged_statistics(schema, shards, store)
@@ -56,17 +62,31 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
         "quarantine": [
             {"rule": rule, "count": count} for rule, count in sorted(rules.items(), key=lambda r: (-r[1], r[0]))
         ],
+        "findings": findings,
         "shards": [_shard(name, shard) for name, shard in zip(names, shards, strict=True)],
         "profile": build_profile(schema.columns, statistics),
     }
-    return Manifest("dataset", {**files, STATISTICS: put_blob(store, _dumped(statistics), ".json")}, meta)
+    files |= {
+        STATISTICS: put_blob(store, _dumped(statistics), ".json"),
+        CONTRACT: put_blob(
+            store, canonical_json({"contract": contract_of(section, schema, seen), "seen": seen}), ".json"
+        ),
+    }
+    return Manifest("dataset", files, meta)
 
 
 def merged_statistics(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Statistics]:
     """Of all training rows, by column, merged in the shards' order."""
     with ThreadPoolExecutor(READERS) as readers:
-        found = [one for one in readers.map(carried(lambda shard: _statistics(store, shard)), shards) if one]
+        found = [one for one in readers.map(carried(lambda shard: _kept(store, shard, "statistics")), shards) if one]
     return {c.name: merge(Statistics.from_json(one[c.name]) for one in found) for c in schema.columns}
+
+
+def seen_of_all(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Any]:
+    """Of all rows, by column."""
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(carried(lambda shard: _kept(store, shard, "seen")), shards))
+    return merged(found, schema.columns)
 
 
 def read_statistics(store: ObjectStore, manifest: Manifest) -> dict[str, Statistics]:
@@ -75,9 +95,9 @@ def read_statistics(store: ObjectStore, manifest: Manifest) -> dict[str, Statist
     return {name: Statistics.from_json(data) for name, data in found.items()}
 
 
-def _statistics(store: ObjectStore, shard: ShardResult) -> Mapping[str, Any]:
-    blob = shard.blobs.get("statistics")
-    return json.loads(read_blob(store, blob)) if blob else shard.facts["statistics"]
+def _kept(store: ObjectStore, shard: ShardResult, name: str) -> Mapping[str, Any]:
+    blob = shard.blobs.get(name)
+    return json.loads(read_blob(store, blob)) if blob else shard.facts[name]
 
 
 def _dumped(statistics: Mapping[str, Statistics]) -> bytes:
@@ -97,7 +117,9 @@ def _shard(name: str, shard: ShardResult) -> dict[str, Any]:
     }
 
 
-def _check_quarantine(section: DataSection, shards: Sequence[ShardResult], rules: Counter[str], rows_in: int) -> None:
+def _check_quarantine(
+    section: DataSection, shards: Sequence[ShardResult], rules: Counter[str], rows_in: int, store: ObjectStore
+) -> None:
     refused = rules.total()
     if refused <= section.max_quarantined_share * rows_in:
         return
@@ -105,8 +127,16 @@ def _check_quarantine(section: DataSection, shards: Sequence[ShardResult], rules
     reasons = "; ".join(f"{rule}: {count} rows, e.g. {examples[rule]}" for rule, count in rules.most_common(3))
     raise SchemaError(
         f"data: {refused} of {rows_in} rows are refused ({refused / rows_in:.1%}), wanted at most {section.max_quarantined_share:.1%} "
-        f"(data.max_quarantined_share). {reasons}. Correct the data, or declare their columns in data.columns"
+        f"(data.max_quarantined_share). {reasons}. Correct the data, or declare their columns in data.columns; all of them: "
+        f"millrace quarantine {_kept_for_people(store, shards, rows_in)}"
     )
+
+
+def _kept_for_people(store: ObjectStore, shards: Sequence[ShardResult], rows_in: int) -> str:
+    """The digest under which the refused rows can be looked at, where no data set is made of the others."""
+    blobs = [shard.blobs["quarantine"] for shard in shards if "quarantine" in shard.blobs]
+    files = {f"quarantine/part-{number:05d}.parquet": blob for number, blob in enumerate(blobs)}
+    return put_manifest(store, Manifest("quarantine", files, {"rows_in": rows_in}))
 
 
 def _check_splits(section: DataSection, splits: dict[str, int]) -> None:

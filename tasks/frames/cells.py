@@ -12,7 +12,13 @@ LARGEST = 10**18 - 1
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 ASCII_SPACES = " \t\n\v\f\r\x1c\x1d\x1e\x1f"
 SCANNED = 1 << 16  # bytes at a time, so that what is compared stays near the processor
-ARROW = {"integer": pa.int64(), "number": pa.float64(), "category": pa.string(), "text": pa.string()}
+ARROW = {
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "category": pa.string(),
+    "text": pa.string(),
+    "passage": pa.string(),
+}
 
 
 def as_texts(values: Any, missing: tuple[str, ...]) -> pa.Array:

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from storage.errors import SchemaError
+from storage.errors import SchemaError, Unreadable
 from tasks.frames.encodings import not_text, open_text
+from tasks.frames.long_lines import is_too_long, too_long
 from tasks.frames.parsing import Dialect, parse, typed_parser
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, is_text, with_origin
+from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, is_text, with_origin
 from tasks.frames.schema import Schema
 from tasks.frames.spans import Spans, csv_cut, marks, spans
 from tasks.frames.streams import Entry, skip
@@ -27,7 +28,7 @@ BOM = b"\xef\xbb\xbf"
 def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
     """The file's column names and its rows in marks of `data.shard_rows`. Blank lines are no rows."""
     delimiter = _delimiter(section, format)
-    found = spans(stream, csv_cut(delimiter, quoting=format == "csv"))
+    found = spans(stream, csv_cut(delimiter, quoting=format == "csv"), ends=b"\n\r")
     header = list(section.csv.columns)
     if section.csv.header:
         first = next(found, None)
@@ -44,7 +45,10 @@ def read(
     """The rows of `part`: all columns as text; or those of `schema`, with its types where every cell of a column is of its type."""
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
-        data = stream.read(part.length)
+        data = stream.read(RAW_LIMIT if is_too_long(part) else part.length)
+    if is_too_long(part):
+        empty = pa.table({name: pa.array([], pa.string()) for name in header})
+        return Raw(with_origin(empty, entry.name, []), [too_long(entry.name, part, data)])
     refused = [_torn(entry.name, part, data, torn) for torn in part.torn]
     numbers = np.delete(np.arange(part.start + 1, part.stop + 1), [row for row, _, _ in part.torn])
     data = _without(data, part.torn)
@@ -114,14 +118,14 @@ def _decoded(table: pa.Table, header: tuple[str, ...], refused: list[Refusal], f
 def _header(first: Spans | None, delimiter: str, name: str, encoding: str) -> list[str]:
     text = decode(first.first.removeprefix(BOM)) if first and not first.torn[0] else None
     if text is None or not text.strip():
-        raise SchemaError(
+        raise Unreadable(
             f"{name}: its first line is no header: {not_text(encoding) if first else 'the file is empty'}; "
             "or set data.csv.header to false"
         )
     header = [cell.strip() for cell in next(csv.reader(io.StringIO(text), delimiter=delimiter))]
     repeated = sorted({cell for cell in header if header.count(cell) > 1})
     if repeated:
-        raise SchemaError(f"{name}: its header names {repeated[0]!r} twice; every column needs a name of its own")
+        raise Unreadable(f"{name}: its header names {repeated[0]!r} twice; every column needs a name of its own")
     return header
 
 

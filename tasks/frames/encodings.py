@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from storage.errors import SchemaError
+from storage.errors import Unreadable
 from tasks.frames.streams import Entry, open_entry
 
 CHUNK_BYTES = 1 << 20
@@ -111,4 +111,4 @@ class _Recoded(io.RawIOBase):
         try:
             return self._decoder.decode(chunk, final=self._ended)
         except UnicodeError:  # no row's fault, else it were handled by REFUSE: as UTF-16 without its byte order mark
-            raise SchemaError(f"{self._name}: {not_text(self._encoding)}") from None
+            raise Unreadable(f"{self._name}: {not_text(self._encoding)}") from None

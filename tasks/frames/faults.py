@@ -9,17 +9,18 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 import zstandard
 
 from storage import patience
 from storage.clouds import CLOUDS
-from storage.errors import ConfigError, MillraceError, NotFound, SchemaError, StorageSilent, StorageUnavailable
+from storage.errors import ConfigError, MillraceError, NotFound, StorageSilent, StorageUnavailable, Unreadable
 from tasks.frames.filesystems import hidden
 
+T = TypeVar("T")
 DAMAGED = (
     EOFError,
     lzma.LZMAError,
@@ -58,12 +59,22 @@ def reading(name: str, url: str = "") -> Iterator[None]:
     try:
         yield
     except DAMAGED as error:
-        raise SchemaError(
+        raise Unreadable(
             f"{hidden(name)}: cannot be unpacked ({error or type(error).__name__}); fetch it again"
         ) from error
     except _foreign() as error:
         raise _told(place, began, _meaning(hidden(name), error)) from error
     patience.answered(place)
+
+
+def read_twice(read: Callable[[], T]) -> T | Unreadable:
+    """What `read` gives, or why it cannot: only what fails twice is damaged, and was not just cut short on its way."""
+    with suppress(Unreadable):
+        return read()
+    try:
+        return read()
+    except Unreadable as error:
+        return error
 
 
 def _told(place: str, began: float, error: MillraceError) -> MillraceError:
@@ -104,7 +115,7 @@ def _meaning(name: str, error: BaseException) -> MillraceError:
     if kinds & UNANSWERED or isinstance(error, socket.gaierror) or getattr(error, "errno", None) in PASSING:
         return StorageUnavailable(f"{name}: the source did not answer ({found}); it will be tried again")
     if isinstance(error, OSError) and error.errno is None:  # bz2 and Arrow say so of content
-        return SchemaError(f"{name}: cannot be read ({found}); it is damaged: fetch it again")
+        return Unreadable(f"{name}: cannot be read ({found}); it is damaged: fetch it again")
     return ConfigError(f"{name}: cannot be read ({found}); check data.sources and data.root")
 
 

@@ -3,10 +3,12 @@
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from tasks.frames.encodings import not_text, open_text
 from tasks.frames.json_values import rows_of
-from tasks.frames.raw import Mark, Raw, Refusal, cut, decode
+from tasks.frames.long_lines import is_too_long, too_long
+from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, with_origin
 from tasks.frames.spans import line_cut, marks, spans
 from tasks.frames.streams import Entry, skip
 from tasks.sections import DataSection
@@ -21,6 +23,9 @@ def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
     """The rows of `part`: all values as text, whatever JSON type they have; a key that a line lacks is null."""
     with open_text(entry, section.encoding) as stream:
         skip(stream, part.offset)
+        if is_too_long(part):
+            long = too_long(entry.name, part, stream.read(RAW_LIMIT))
+            return Raw(with_origin(pa.table({}), entry.name, []), [long], sparse=True)
         lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
     refused: list[Refusal] = []
     kept: list[tuple[int, dict[str, Any]]] = []

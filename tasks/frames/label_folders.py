@@ -8,10 +8,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.errors import Unreadable
 from storage.metering import carried
 from tasks.frames import audio_files, image_files, text_files
+from tasks.frames.faults import read_twice
+from tasks.frames.long_lines import LONGEST_LINE
 from tasks.frames.pieces import Piece
-from tasks.frames.raw import FILE, ROW, Raw, Refusal
+from tasks.frames.raw import FILE, ROW, UNREADABLE, Raw, Refusal
 from tasks.frames.streams import Entry, open_entry, read_members
 from tasks.sections import DataSection
 from tasks.transforms.items import Refused
@@ -28,6 +31,9 @@ def read(section: DataSection, piece: Piece) -> Raw:
     values: list[Any] = []
     refused: list[Refusal] = []
     for name, content in files(piece):
+        if isinstance(content, Unreadable):
+            refused.append(Refusal(name, 1, UNREADABLE, str(content), ""))
+            continue
         try:
             values.append(content_of.decode(section, content))
             names.append(name)
@@ -45,8 +51,8 @@ def read(section: DataSection, piece: Piece) -> Raw:
     return Raw(table, refused)
 
 
-def files(piece: Piece) -> Iterator[tuple[str, bytes]]:
-    """Origin and content of each file of `piece`; of an archive's in one pass over it."""
+def files(piece: Piece) -> Iterator[tuple[str, bytes | Unreadable]]:
+    """Origin and content of each file of `piece`, or why it cannot be read; of an archive's in one pass over it."""
     if piece.pattern is None:
         yield from _loose(piece)
         return
@@ -55,16 +61,23 @@ def files(piece: Piece) -> Iterator[tuple[str, bytes]]:
         yield f"{archive.name}::{member}", content
 
 
-def _loose(piece: Piece) -> Iterator[tuple[str, bytes]]:
+def _loose(piece: Piece) -> Iterator[tuple[str, bytes | Unreadable]]:
     with ThreadPoolExecutor(READERS) as readers:
         for at in range(0, len(piece.entries), HELD):
             entries = piece.entries[at : at + HELD]
             yield from zip((entry.name for entry in entries), readers.map(carried(_content), entries), strict=True)
 
 
-def _content(entry: Entry) -> bytes:
+def _content(entry: Entry) -> bytes | Unreadable:
+    return read_twice(lambda: _read(entry))
+
+
+def _read(entry: Entry) -> bytes:
     with open_entry(entry) as stream:
-        return stream.read()
+        content = stream.read(LONGEST_LINE + 1)
+    if len(content) > LONGEST_LINE:
+        raise Unreadable(f"{entry.name}: is longer than {LONGEST_LINE:,} bytes, and each file is one row; cut it")
+    return content
 
 
 def _labels(section: DataSection) -> Callable[[str], str | None]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.errors import SchemaError
+from storage.errors import Unreadable
 from tasks.frames.raw import Raw, with_origin
 from tasks.frames.streams import Entry, open_entry
 
@@ -39,11 +39,11 @@ def read(entry: Entry, start: int, stop: int, columns: Sequence[str] | None = No
 
 @contextmanager
 def opened_file(entry: Entry) -> Iterator[pq.ParquetFile]:
-    """The file behind `entry`, to be read in parts. SchemaError where it is no Parquet."""
+    """The file behind `entry`, to be read in parts. Unreadable where it is no Parquet, or damaged."""
     with open_entry(entry) as stream:
         # Parquet is read from its end: what is no seekable file is taken into memory
         source = stream if stream.seekable() and not entry.member else io.BytesIO(stream.read())
         try:
             yield pq.ParquetFile(source)
-        except pa.ArrowInvalid as error:
-            raise SchemaError(f"{entry.name}: is no readable Parquet file ({error}); write it again") from error
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise Unreadable(f"{entry.name}: is no readable Parquet file ({error}); write it again") from error

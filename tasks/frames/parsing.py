@@ -73,7 +73,9 @@ class TypedParser:
 
     def __init__(self, schema: Schema, missing: tuple[str, ...]) -> None:
         self._missing = missing
-        self._kinds = {column.name: column.type for column in schema.columns if column.type not in ARRAYS}
+        self._kinds = {
+            column.name: column.type for column in (*schema.columns, *schema.watched) if column.type not in ARRAYS
+        }
         numeric = {name for name, kind in self._kinds.items() if kind in NUMERIC}
         # where a missing text is a number, it counts as missing only when there is no white space around it
         self._texts = numeric if any(re.match(NUMBER, text) for text in missing) else set[str]()

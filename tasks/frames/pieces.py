@@ -10,7 +10,7 @@ from typing import Any
 from tasks.frames import delimited, documents, jsonlines
 from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.encodings import open_text
-from tasks.frames.raw import Mark
+from tasks.frames.raw import UNREADABLE, Mark
 from tasks.frames.sources import FOLDERS, Group
 from tasks.frames.streams import Entry, read_members
 from tasks.sections import DataSection
@@ -114,7 +114,12 @@ def carry_out(section: DataSection, survey: Survey) -> Any:
 
 
 def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]:
-    """The pieces of `group`. `found`: the outcomes of its surveys, in order."""
+    """The pieces of `group`. `found`: the outcomes of its surveys, in order; a file that cannot be read is a piece of one row."""
+    if bad := [(entry, one[UNREADABLE]) for entry, one in zip(_surveyed(group), found, strict=False) if _is_bad(one)]:
+        left = [(entry, one) for entry, one in zip(_surveyed(group), found, strict=True) if not _is_bad(one)]
+        rest = replace(group, entries=tuple(entry for entry, _ in left))
+        refused = [Piece(UNREADABLE, group.split, (entry,), 0, 1, header=(said,)) for entry, said in bad]
+        return [*(cut(section, rest, [one for _, one in left]) if left else []), *refused]
     if group.format in FOLDERS:
         return list(_file_pieces(group, min(section.shard_rows, FILES_AT_ONCE.get(group.format, section.shard_rows))))
     if group.format == "documents":
@@ -125,6 +130,15 @@ def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]
         return [replace(_part(whole, _mark(mark)), header=tuple(header)) for mark in marks]
     rows = found[0]
     return [replace(whole, start=a, stop=min(a + section.shard_rows, rows)) for a in range(0, rows, section.shard_rows)]
+
+
+def _surveyed(group: Group) -> tuple[Entry, ...]:
+    """What each survey of `group` reads."""
+    return (group.archive,) if group.archive else group.entries
+
+
+def _is_bad(found: Any) -> bool:
+    return isinstance(found, dict)
 
 
 def plan_group(section: DataSection, group: Group) -> list[Piece]:

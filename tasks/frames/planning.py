@@ -5,20 +5,27 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from storage.errors import SchemaError, Unreadable
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.faults import read_twice
 from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, surveys
+from tasks.frames.raw import UNREADABLE
 from tasks.frames.schema import Column, Schema
 from tasks.frames.settling import Settling, infer, settle, settling
 from tasks.frames.shards import process_shard
 from tasks.frames.shelved import Report, Spread, Work, complete, here, make_work
-from tasks.frames.sources import File, group, members_of
+from tasks.frames.sources import File, Group, group, members_of
 from tasks.frames.splitting import carved_shares
 from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
 # Fields that decide nothing about a single shard; what a source decides, its pieces say.
 NOT_SHARED = ("sources", "max_quarantined_share")
+# … and those that decide nothing about where a file's rows lie.
+NOT_SURVEYED = (
+    "columns", "contract", "features", "function", "target", "target_names", "split_seed", "test_share", "validation_share",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,8 +68,21 @@ def make_plan(
     pieces = [
         piece for one in groups for piece in cut(section, one, [next(found).facts["found"] for _ in surveys(one)])
     ]
+    _check_files(section, groups, pieces)
     section, schema = restored(section, _alone(settlings(section, store), settling(pieces)))
     return Plan(section, schema, pieces)
+
+
+def _check_files(section: DataSection, groups: Sequence[Group], pieces: Sequence[Piece]) -> None:
+    """SchemaError where more files cannot be read than rows may be refused."""
+    bad, files = [piece for piece in pieces if piece.format == UNREADABLE], sum(len(one.entries) for one in groups)
+    if len(bad) <= section.max_quarantined_share * files and len(bad) < files:
+        return
+    more = (
+        f"; {len(bad)} of {files} files cannot be read ({len(bad) / files:.1%}), wanted at most {section.max_quarantined_share:.1%} "
+        "(data.max_quarantined_share)"
+    )
+    raise SchemaError(bad[0].header[0] + (more if files > 1 else ""))
 
 
 def listings(store: ObjectStore) -> Work:
@@ -74,7 +94,8 @@ def surveying(section: DataSection, store: ObjectStore) -> Work:
     """Surveys of files."""
     own = [section.reader] if section.reader else []
     compute, entries = partial(survey_file, section), ["tasks.frames.planning:survey_file", *own]
-    return make_work("survey", compute, entries, _shared(section), store.url)
+    shared = {name: value for name, value in _shared(section).items() if name not in NOT_SURVEYED}
+    return make_work("survey", compute, entries, shared, store.url)
 
 
 def settlings(section: DataSection, store: ObjectStore) -> Work:
@@ -85,7 +106,8 @@ def settlings(section: DataSection, store: ObjectStore) -> Work:
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
     """The shards of a plan."""
-    shared = [_shared(plan.section), list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
+    schema = _schema(plan.schema)
+    shared = [_shared(plan.section), list(carved_shares(plan.section)), schema["columns"], schema["watched"]]
     compute, entries = partial(process_shard, plan.section, plan.schema), ["tasks.frames.shards:process_shard"]
     return make_work("shard", compute, [*entries, *plan.section.own_code()], shared, store.url)
 
@@ -94,8 +116,8 @@ def restored(section: DataSection, facts: Any) -> tuple[DataSection, Schema]:
     """Section and schema as they were settled."""
     parts = {name: type(getattr(section, name)).model_validate(facts[name]) for name in ("image", "audio")}
     found = facts["schema"]
-    columns = tuple(Column.from_json(column) for column in found["columns"])
-    return section.model_copy(update=parts), Schema(columns, tuple(found["unused"]), found["has_target"])
+    columns, watched = (tuple(Column.from_json(column) for column in found[name]) for name in ("columns", "watched"))
+    return section.model_copy(update=parts), Schema(columns, tuple(found["unused"]), found["has_target"], watched)
 
 
 def _alone(work: Work, item: Any) -> Any:
@@ -108,8 +130,9 @@ def list_archive(_store: ObjectStore, listing: Listing) -> ShardResult:
 
 
 def survey_file(section: DataSection, _store: ObjectStore, survey: Survey) -> ShardResult:
-    """Facts: `found`."""
-    return ShardResult(facts={"found": carry_out(section, survey)})
+    """Facts: `found`; of a file that cannot be read why, under `unreadable`."""
+    found = read_twice(lambda: carry_out(section, survey))
+    return ShardResult(facts={"found": {UNREADABLE: str(found)} if isinstance(found, Unreadable) else found})
 
 
 def settle_section(section: DataSection, _store: ObjectStore, wanted: Settling) -> ShardResult:
@@ -120,12 +143,13 @@ def settle_section(section: DataSection, _store: ObjectStore, wanted: Settling) 
 
 
 def _schema(schema: Schema) -> dict[str, Any]:
-    columns = [column.to_json() for column in schema.columns]
-    return {"columns": columns, "unused": list(schema.unused), "has_target": schema.has_target}
+    columns, watched = ([column.to_json() for column in some] for some in (schema.columns, schema.watched))
+    return {"columns": columns, "unused": list(schema.unused), "has_target": schema.has_target, "watched": watched}
 
 
 def _shared(section: DataSection) -> dict[str, Any]:
-    return {name: value for name, value in section.key_fields().items() if name not in NOT_SHARED}
+    fields = {name: value for name, value in section.key_fields().items() if name not in NOT_SHARED}
+    return {**fields, "contract": section.contract.of_a_shard()}
 
 
 def _surveyed(report: Report) -> Report:

@@ -10,6 +10,7 @@ from tasks.frames.planning import make_plan, processing
 from tasks.frames.shelved import Report, complete, is_little
 from tasks.frames.sources import File
 from tasks.frames.splitting import carved_shares
+from tasks.frames.withdrawing import hold_unique
 from tasks.sections import DataSection
 
 
@@ -33,4 +34,5 @@ def prepare_dataset(
         shards = complete(
             processing(plan, store), plan.pieces, spread, lambda event: report({"stage": "prepare", **event})
         )
+    shards = hold_unique(plan.section, plan.schema, shards, store)
     return put_manifest(store, assemble(plan.section, plan.schema, shards, store))

@@ -10,17 +10,24 @@ FILE, ROW = "_file", "_row"
 DOCUMENT = "_document"  # of a passage: the hash of the document that it is part of
 ORIGIN = (FILE, ROW, DOCUMENT)
 RAW_LIMIT = 2000
+UNREADABLE = (
+    "unreadable"  # the rule that a file breaks which is damaged, or not like the others; and the format of its piece
+)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A row that is not taken: where it came from, the rule it broke, the reason for people, and its raw text."""
+    """A row that is not taken: where it came from, the rule it broke, the reason for people, and its raw text.
+
+    `label`: the rule as limits count it, with its column; empty: as `rule`. Row 0 is a file that is not taken as a whole.
+    """
 
     file: str
     row: int
     rule: str
     reason: str
     raw: str
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """One piece of a source → its rows as read."""
 
+import pyarrow as pa
+
 from tasks.frames import delimited, documents, jsonlines, label_folders, own_function, text_lines
 from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.pieces import Piece
-from tasks.frames.raw import Mark, Raw
+from tasks.frames.raw import UNREADABLE, Mark, Raw, Refusal, with_origin
 from tasks.frames.schema import Schema
 from tasks.frames.sources import FOLDERS
 from tasks.sections import DataSection
@@ -14,6 +16,9 @@ def read_piece(section: DataSection, piece: Piece, schema: Schema | None = None)
 
     `schema`: what they are going to be checked against, so that texts may be read as its types at once.
     """
+    if piece.format == UNREADABLE:
+        file, said = piece.entries[0].name, piece.header[0]
+        return Raw(with_origin(pa.table({}), file, []), [Refusal(file, 0, UNREADABLE, said, "")], sparse=True)
     raw = _read(section, piece, None if section.function else schema)
     return own_function.apply(section.function, raw, piece) if section.function else raw
 

@@ -50,11 +50,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """`columns`: features in order, then the target, if there is one. `unused`: columns of the source that are neither."""
+    """`columns`: features in order, then the target, if there is one. `unused`: columns of the source that are neither; `watched`: those
+    of them that the contract names: they are checked, and not kept."""
 
     columns: tuple[Column, ...]
     unused: tuple[str, ...] = ()
     has_target: bool = True
+    watched: tuple[Column, ...] = ()
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -70,9 +72,10 @@ def make_schema(section: DataSection, sample: pa.Table, arrays: Column | None) -
     """The schema of a source whose first rows are `sample`. `arrays`: what its column of images or recordings is, but for the name."""
     names = [name for name in sample.column_names if name not in ORIGIN]
     targets = () if section.task == "language_model" else (section.target,)
-    rules = {rule.name: rule for rule in section.columns}
+    rules = section.rules
     for field, wanted in (
-        ("data.columns", rules),
+        ("data.columns", [rule.name for rule in section.columns]),
+        ("data.contract", section.contract.names()),
         ("data.features", section.features),
         ("data.target", targets),
     ):
@@ -86,7 +89,8 @@ def make_schema(section: DataSection, sample: pa.Table, arrays: Column | None) -
     if section.kind != "table":
         columns = tuple(_not_null(column, section.task) for column in columns)
     unused = tuple(name for name in names if name not in features and name not in targets)
-    return Schema((*columns, *(found[target] for target in targets)), unused, bool(targets))
+    watched = tuple(found[name] for name in unused if name in section.contract.names())
+    return Schema((*columns, *(found[target] for target in targets)), unused, bool(targets), watched)
 
 
 def _check_names(field: str, wanted: Any, names: Sequence[str]) -> None:

@@ -7,8 +7,10 @@ import pyarrow as pa
 
 from storage.errors import SchemaError
 from tasks.frames import audio_files, idx, image_files, sklearn_sets
+from tasks.frames.contracts import check_contract
 from tasks.frames.label_folders import files
 from tasks.frames.pieces import OF_ARRAYS, Piece, digest_of
+from tasks.frames.raw import UNREADABLE
 from tasks.frames.reading import read_piece
 from tasks.frames.schema import SAMPLE_ROWS, Column, Schema, make_schema
 from tasks.frames.sources import FOLDERS
@@ -43,6 +45,7 @@ class Settling:
 
 def settling(pieces: Sequence[Piece]) -> Settling:
     """What decides for `pieces`. SchemaError where there are none."""
+    pieces = [piece for piece in pieces if piece.format != UNREADABLE]
     if not pieces:
         raise SchemaError("data.sources: found no rows in any file, wanted some; check the files and data.sources")
     described = [piece for piece in pieces if piece.format in SETTLED]
@@ -54,7 +57,7 @@ def settle(section: DataSection, settling: Settling) -> DataSection:
     """The section with shape, rate and length of its arrays given; the same for the same files."""
     if not settling.looked_at:
         return section
-    sample = (content for piece in settling.looked_at for _, content in files(piece))
+    sample = (content for piece in settling.looked_at for _, content in files(piece) if isinstance(content, bytes))
     return SETTLED[settling.looked_at[0].format].settle(section, sample)
 
 
@@ -62,7 +65,9 @@ def infer(section: DataSection, settling: Settling) -> Schema:
     """The schema of a settled section, by the first rows."""
     tables = [read_piece(section, piece).table for piece in settling.inferred_from]
     sample = pa.concat_tables(tables, promote_options="default").slice(0, SAMPLE_ROWS)
-    return make_schema(section, sample, arrays_of(section, settling.inferred_from[0]))
+    schema = make_schema(section, sample, arrays_of(section, settling.inferred_from[0]))
+    check_contract(section, schema)
+    return schema
 
 
 def _first_rows(pieces: Sequence[Piece]) -> Iterator[Piece]:

@@ -13,15 +13,16 @@ from storage.errors import SchemaError
 from storage.manifests import canonical_json
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.admitting import admitted
 from tasks.frames.arrow import pc
-from tasks.frames.checking import check
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
-from tasks.frames.reading import read_piece
 from tasks.frames.row_hashes import content_hashes
 from tasks.frames.schema import Schema
+from tasks.frames.seen import seen_in
 from tasks.frames.splitting import assign_splits, count_splits
 from tasks.frames.statistics import describe
+from tasks.frames.uniqueness import keys_of
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
@@ -31,10 +32,11 @@ INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, la
 def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piece: Piece) -> ShardResult:
     """Store the clean rows, overlay and quarantine of `piece`; the same piece gives the same bytes anywhere.
 
-    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
-    (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
+    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, what the contract found (`contract`,
+    see `Findings`, with examples as `told`); `statistics` of the training rows and what was `seen` of all (each a blob of that name
+    where it is not small). SchemaError when rows in are not rows out and quarantined together.
     """
-    rows, refused = check(section, schema, read_piece(section, piece, schema))
+    rows, refused, findings, watched = admitted(section, schema, piece)
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
         raise SchemaError(
@@ -50,6 +52,8 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     splits = assign_splits(section, piece.split, drawn_by)
     overlay = pa.table({"hash": hashes, "split": splits})
     blobs = {"rows": put_table(store, rows), "overlay": put_table(store, overlay)}
+    if section.contract.unique:
+        blobs["keys"] = put_table(store, keys_of(section.contract.unique, rows, watched, hashes))
     if refused:
         blobs["quarantine"] = put_table(store, quarantine_table(refused))
     facts = {
@@ -58,12 +62,22 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
         "splits": count_splits(splits),
         "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
         "examples": first_of_each_rule(refused),
+        "contract": findings.counts,
+        "told": findings.examples,
     }
-    statistics = _statistics(schema, rows.filter(pc.equal(splits.indices, SPLITS.index("train"))))
-    content = canonical_json(statistics)
+    statistics = statistics_of(schema, rows.filter(pc.equal(splits.indices, SPLITS.index("train"))))
+    for name, found in (("statistics", statistics), ("seen", seen_in(schema, rows))):
+        keep(store, blobs, facts, name, found)
+    return ShardResult(blobs, facts)
+
+
+def keep(store: ObjectStore, blobs: dict[str, Blob], facts: dict[str, Any], name: str, found: Any) -> None:
+    """Put `found` among the facts where it is small, else into a blob of that name."""
+    content = canonical_json(found)
     if len(content) > INLINE_BYTES:
-        return ShardResult({**blobs, "statistics": put_blob(store, content, ".json")}, facts)
-    return ShardResult(blobs, {**facts, "statistics": statistics})
+        blobs[name] = put_blob(store, content, ".json")
+    else:
+        facts[name] = found
 
 
 def put_table(store: ObjectStore, table: pa.Table) -> Blob:
@@ -88,7 +102,7 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
     return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")
 
 
-def _statistics(schema: Schema, rows: pa.Table) -> dict[str, Any]:
+def statistics_of(schema: Schema, rows: pa.Table) -> dict[str, Any]:
     """By column; empty where there are no training rows."""
     if not rows.num_rows:
         return {}
@@ -102,6 +116,7 @@ def quarantine_table(refused: list[Refusal]) -> pa.Table:
             "_file": pa.array([r.file for r in refused], pa.string()),
             "_row": pa.array([r.row for r in refused], pa.int64()),
             "rule": pa.array([r.rule for r in refused], pa.string()),
+            "label": pa.array([r.label or r.rule for r in refused], pa.string()),
             "reason": pa.array([r.reason for r in refused], pa.string()),
             "raw": pa.array([r.raw for r in refused], pa.string()),
         }

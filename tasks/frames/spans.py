@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tasks.frames.raw import Mark
+from tasks.frames.long_lines import LONGEST_LINE, past
+from tasks.frames.raw import RAW_LIMIT, Mark
 from tasks.frames.records import LONGEST, records
 
 BLOCK = 1 << 19
@@ -66,8 +67,11 @@ def line_cut(data: bytes, final: bool) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return starts[kept], stops[kept], torn[kept], used
 
 
-def spans(stream: Any, cut: Cut, at: int = 0) -> Iterator[Spans]:
-    """The records of what is left of `stream`, which is at byte `at` of the file, where a record starts."""
+def spans(stream: Any, cut: Cut, at: int = 0, ends: bytes = b"\n") -> Iterator[Spans]:
+    """The records of what is left of `stream`, which is at byte `at` of the file, where a record starts.
+
+    `ends`: bytes that end a line. Of a line longer than `long_lines.LONGEST_LINE` the memory holds no more than that; it is a record by itself.
+    """
     held = b""
     while True:
         block = stream.read(max(BLOCK, len(held)))  # a long record is looked at again a few times only
@@ -78,24 +82,42 @@ def spans(stream: Any, cut: Cut, at: int = 0) -> Iterator[Spans]:
         if not block:
             return
         held, at = data[used:], at + used
+        last = max(held.rfind(end) for end in (bytes([one]) for one in ends)) + 1
+        if len(held) - last > LONGEST_LINE:
+            starts, stops, torn, _ = cut(
+                held[:last], True
+            )  # a quotation that is open before such a line is never closed
+            if len(starts):
+                yield Spans(starts + at, stops + at, torn, at, held)
+            rest, beyond = past(stream, ends)
+            start, stop = at + last, at + len(held) + rest
+            yield Spans(np.array([start]), np.array([stop]), np.array([True]), start, held[last : last + RAW_LIMIT])
+            held, at = beyond, stop
 
 
 def marks(found: Iterator[Spans], shard_rows: int) -> Iterator[Mark]:
-    """The records in marks of so many rows."""
+    """The records in marks of so many rows; one that is too long in a mark of its own."""
     start, count, offset, end, torn = 0, 0, 0, 0, list[tuple[int, int, int]]()
     for block in found:
         index = 0
-        while index < len(block.starts):
-            offset = offset if count else int(block.starts[index])
-            taken = min(shard_rows - count, len(block.starts) - index)
-            for one in (np.flatnonzero(block.torn[index : index + taken]) + index).tolist():
-                a, b = int(block.starts[one]), int(block.stops[one])
-                torn.append((count + one - index, a - offset, b - a))
-            count, index = count + taken, index + taken
-            end = int(block.stops[index - 1])
-            if count == shard_rows:
-                yield Mark(start, start + count, offset, end - offset, tuple(torn))
-                start, count, torn = start + count, 0, []
+        for stop in (*np.flatnonzero(block.stops - block.starts > LONGEST_LINE).tolist(), len(block.starts)):
+            while index < stop:
+                offset = offset if count else int(block.starts[index])
+                taken = min(shard_rows - count, stop - index)
+                for one in (np.flatnonzero(block.torn[index : index + taken]) + index).tolist():
+                    a, b = int(block.starts[one]), int(block.stops[one])
+                    torn.append((count + one - index, a - offset, b - a))
+                count, index = count + taken, index + taken
+                end = int(block.stops[index - 1])
+                if count == shard_rows:
+                    yield Mark(start, start + count, offset, end - offset, tuple(torn))
+                    start, count, torn = start + count, 0, []
+            if index < len(block.starts):  # a long one
+                if count:
+                    yield Mark(start, start + count, offset, end - offset, tuple(torn))
+                    start, count, torn = start + count, 0, []
+                yield Mark(start, start + 1, int(block.starts[index]), int(block.stops[index] - block.starts[index]))
+                start, index = start + 1, index + 1
     if count:
         yield Mark(start, start + count, offset, end - offset, tuple(torn))
 

@@ -60,6 +60,18 @@ def quarantine_rules(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
     return sorted(dataset.get("quarantine") or [], key=lambda entry: -entry["count"])
 
 
+def findings_told(data: Mapping[str, Any]) -> list[str]:
+    """What the contract found in rows that were kept, a line each; `data`: of the summary."""
+    words = {"fix": "changed", "warn": "told"}
+    return [
+        one["example"]
+        if one["rule"].endswith(": share")
+        else f"{one['rule']}: {count(one['count'])} rows {words[one['action']]}"
+        + (f", e.g. {one['example']}" if one["example"] else "")
+        for one in data.get("findings", ())
+    ]
+
+
 def class_counts(view: Mapping[str, Any]) -> tuple[dict[str, float], str]:
     """Rows by class and what they are rows of: the training rows' profile, else the test rows' confusion matrix."""
     dataset = view.get("dataset") or {}

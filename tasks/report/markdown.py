@@ -7,7 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.report.content import gate_metric, most_confused, quarantine_rules, split_shares, tiles, yaml_text
+from tasks.report.content import (
+    findings_told,
+    gate_metric,
+    most_confused,
+    quarantine_rules,
+    split_shares,
+    tiles,
+    yaml_text,
+)
 from tasks.report.costs import HEADINGS, cost_cells, saved
 from tasks.report.formats import DECISIONS, count, metric_name, metric_range, metric_value, ratio, size
 from tasks.report.serving import curl, serve_command
@@ -56,6 +64,7 @@ def _data(view: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
         ("Split", "Rows", "Share"), ((s["name"], count(s["rows"]), f"{100 * s['share']:.1f} %") for s in splits)
     )
     yield table(("Rule", "Rows refused"), ((rule["rule"], count(rule["count"])) for rule in quarantine_rules(dataset)))
+    yield "\n".join(f"- {_cell(told)}" for told in (*findings_told(data), *data.get("changes", ())))
     refused = view.get("quarantine") or []
     yield table(("File", "Row", "Reason"), ((row["_file"], row["_row"], row["reason"]) for row in refused))
     yield image("Rows by class", figures.get("balance"))

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from tasks.report.content import findings_told
 from tasks.report.costs import saved
 from tasks.report.formats import (
     DECISIONS,
@@ -66,6 +67,8 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
     if data:
         numbers = [count(data[name]) for name in ("rows_in", "rows_out", "rows_quarantined")]
         yield line("Data", f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined")
+        for told in (*findings_told(data), *data.get("changes", ())):
+            yield from wrapped("", f"- {told}", hanging=2)
 
 
 def quality(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from tasks.sections.augment import AugmentOptions
 from tasks.sections.base import NOT_IN_KEY, Section, Share
 from tasks.sections.batch import BatchSection
 from tasks.sections.compress import CompressSection, Distil, Pass, Prune, Quantise, Recipe, Truncate
-from tasks.sections.data import ColumnRule, CsvOptions, DataSection, Source, TransformsSection
+from tasks.sections.contract import ColumnRule, ContractSection, Handling, RowRule, ShareRule, UniqueRule
+from tasks.sections.data import CsvOptions, DataSection, Source, TransformsSection
 from tasks.sections.judge import EvaluateSection, ReleaseSection
 from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 from tasks.sections.places import ClusterSection, StorageSection
@@ -33,11 +34,13 @@ __all__ = [
     "CnnOptions",
     "ColumnRule",
     "CompressSection",
+    "ContractSection",
     "CsvOptions",
     "DataSection",
     "Distil",
     "EvaluateSection",
     "GptOptions",
+    "Handling",
     "ImageOptions",
     "LstmOptions",
     "MlpOptions",
@@ -47,8 +50,10 @@ __all__ = [
     "Recipe",
     "ReleaseSection",
     "ResnetOptions",
+    "RowRule",
     "Section",
     "Share",
+    "ShareRule",
     "SklearnOptions",
     "Source",
     "SpectrogramOptions",
@@ -58,4 +63,5 @@ __all__ = [
     "TransformerOptions",
     "TransformsSection",
     "Truncate",
+    "UniqueRule",
 ]

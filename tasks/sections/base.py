@@ -52,4 +52,6 @@ def _plain(value: Any) -> Any:
         return value.key_fields()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     return value

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from tasks.sections.base import NOT_IN_KEY, OWN_CODE, Section, Share, Url
+from tasks.sections.contract import ColumnRule, ContractSection
 from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
 
 FUNCTION = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"  # a user's own, as module:name
@@ -56,17 +57,6 @@ class CsvOptions(Section):
     missing: tuple[str, ...] = Field(
         default=("", "NA", "N/A", "NaN", "nan", "null", "?"), description="Texts that mean: no value"
     )
-
-
-class ColumnRule(Section):
-    """What is declared about one column; what is not declared is inferred from the first rows."""
-
-    name: str = Field(description="The column's name")
-    type: Literal["integer", "number", "category", "text", "image", "audio"] = Field(description="What its values are")
-    nullable: bool = Field(default=True, description="Whether a value may be missing")
-    minimum: float | None = Field(default=None, description="Least value allowed")
-    maximum: float | None = Field(default=None, description="Greatest value allowed")
-    categories: tuple[str, ...] | None = Field(default=None, description="The only values allowed, for a category")
 
 
 class DataSection(Section):
@@ -139,6 +129,11 @@ class DataSection(Section):
     )
     target_names: dict[str, str] = Field(default_factory=dict, description="Raw target value → name to use instead")
     columns: tuple[ColumnRule, ...] = Field(default=(), description="Declared columns; others are inferred")
+    contract: ContractSection = Field(
+        default_factory=ContractSection,
+        description="What rows must be like, and what is done with those that are not: inline, or the path of a YAML file as "
+        "`millrace contract` writes it",
+    )
     function: str = Field(
         default="",
         pattern=FUNCTION,
@@ -158,8 +153,13 @@ class DataSection(Section):
     split_seed: int = Field(default=0, ge=0, description="Another number gives another split")
     shard_rows: int = Field(default=20_000, ge=1, description="Rows in one shard, at most")
     max_quarantined_share: Share = Field(
-        default=0.05, description="Stop when more than this share of the rows is refused"
+        default=0.05, description="Stop when more than this share of the rows, or of the files, is refused"
     )
+
+    @property
+    def rules(self) -> dict[str, ColumnRule]:
+        """What is declared, by column: the contract's, and over it those of `columns`."""
+        return {rule.name: rule for rule in (*self.contract.columns, *self.columns)}
 
     @field_validator("encoding")
     @classmethod

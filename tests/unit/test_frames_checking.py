@@ -26,7 +26,8 @@ def table(**columns: list[object]) -> pa.Table:
 
 def checked(data: DataSection, raw: pa.Table, sample: pa.Table | None = None) -> tuple[Schema, pa.Table, list[Refusal]]:
     schema = make_schema(data, sample if sample is not None else raw, None)
-    return schema, *check(data, schema, Raw(raw))
+    found = check(data, schema, Raw(raw))
+    return schema, found.rows, found.refused
 
 
 def types(schema: Schema) -> dict[str, str]:
@@ -121,7 +122,7 @@ def test_a_file_that_lacks_a_column_is_named_and_a_json_line_may():
     short = table(x=["1"], label=["a"])
     with pytest.raises(SchemaError, match=r"t\.csv: column 'y' is missing"):
         check(data, schema, Raw(short))
-    rows, refused = check(data, schema, Raw(short, sparse=True))
+    rows, refused, _, _ = check(data, schema, Raw(short, sparse=True))
     assert rows.to_pydict()["y"] == [None]
     assert refused == []
 
