@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +64,7 @@ def _replay(arguments: argparse.Namespace, store: ObjectStore, named: Named) -> 
     section = _section(arguments, named.run)
     tables = refused_tables(store, open_quarantine(store, named.digest), arguments.rule)
     found = replay(section, store, tables, lambda event: None)
-    return _tell(
-        arguments, {"dataset": named.digest, **asdict(found)}, "\n".join(_replayed(named.digest, found)) + "\n"
-    )
+    return _tell(arguments, {"dataset": named.digest, **vars(found)}, "\n".join(_replayed(named.digest, found)) + "\n")
 
 
 def _section(arguments: argparse.Namespace, run: Mapping[str, Any] | None) -> Any:
