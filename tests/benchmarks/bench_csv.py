@@ -257,7 +257,8 @@ def pandas_checked(texts: Any) -> tuple[Any, Any]:
         if rule["type"] in ("integer", "number"):
             values = pd.to_numeric(cells, errors="coerce")
             bad |= (values.isna() & cells.notna()).to_numpy()
-            bad |= ((values < rule.get("minimum", -np.inf)) | (values > rule.get("maximum", np.inf))).to_numpy()
+            outside = (values < rule.get("minimum", -np.inf)) | (values > rule.get("maximum", np.inf))
+            bad |= outside.fillna(False).to_numpy(dtype=bool)
             frame[name] = values
         elif "categories" in rule:
             bad |= (cells.notna() & ~cells.isin(rule["categories"])).to_numpy()
