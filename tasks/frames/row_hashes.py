@@ -94,7 +94,7 @@ def _missing(columns: Sequence[pa.Array], count: int) -> list[np.ndarray]:
 
 def _words(values: pa.Array, kind: str) -> np.ndarray:
     if kind in ARRAYS:
-        flat = values.flatten().to_numpy().reshape(len(values), -1)
+        flat = values.flatten().to_numpy().reshape(len(values), values.type.list_size)
         return _digests(row.tobytes() for row in flat)
     if pa.types.is_dictionary(values.type):
         distinct = np.append(_text_words(values.dictionary), np.uint64(0))

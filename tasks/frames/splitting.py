@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from storage.errors import ConfigError
+from tasks.frames.arrow import pc
 from tasks.frames.row_hashes import xxh64
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
@@ -43,7 +44,7 @@ def _draws(seed: int, hashes: np.ndarray) -> np.ndarray:
     return (xxh64([hashes], len(hashes), key) >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def count_splits(splits: pa.DictionaryArray) -> dict[str, int]:
-    """Rows of each split."""
-    counts = np.bincount(splits.indices.to_numpy(), minlength=len(SPLITS))
-    return dict(zip(SPLITS, counts.tolist(), strict=True))
+def count_splits(splits: pa.Array) -> dict[str, int]:
+    """Rows of each split; those that are in none are not counted."""
+    found = {one["values"]: one["counts"] for one in pc.value_counts(splits).to_pylist()}
+    return {split: found.get(split, 0) for split in SPLITS}

@@ -55,13 +55,14 @@ def _withdrawn(
     if not len(rows):
         return shard
     splits[rows] = QUARANTINED
+    withdrawn = pa.array(splits.tolist(), pa.string())
     refused = _refusals(schema, table.take(pa.array(rows)), rule)
-    overlay = overlay.set_column(overlay.column_names.index("split"), "split", pa.array(splits.tolist(), pa.string()))
+    overlay = overlay.set_column(overlay.column_names.index("split"), "split", withdrawn)
     facts = {name: value for name, value in shard.facts.items() if name not in ("statistics", "seen")}
     rules = Counter(facts["rules"]) + Counter({UNIQUE: len(rows)})
     facts |= {
         "rows_out": facts["rows_out"] - len(rows),
-        "splits": count_splits(splits.tolist()),
+        "splits": count_splits(withdrawn),
         "rules": dict(sorted(rules.items())),
         "examples": {**first_of_each_rule(refused), **facts["examples"]},
         "contract": {**facts["contract"], rule.name: {"quarantine": len(rows)}},

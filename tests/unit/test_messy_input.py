@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,8 +23,9 @@ from storage.errors import SchemaError, StorageUnavailable
 from storage.manifests import Manifest, read_manifest
 from storage.objects import ObjectStore
 from tasks.frames import faults, long_lines
-from tasks.frames.long_lines import LongLine, lines
+from tasks.frames import spans as frames_spans
 from tasks.frames.quarantine import read_quarantine
+from tasks.frames.spans import csv_cut, line_cut, marks, spans
 from tasks.sections import DataSection
 
 VEGA = Path("/work/shared/data/messy_vega")
@@ -109,7 +111,7 @@ def test_a_source_that_does_not_answer_is_no_damaged_file(tmp_path: Path, monkey
     def busy(*_: object, **__: object) -> Iterator[bytes]:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("tasks.frames.delimited.records", busy)
+    monkeypatch.setattr("tasks.frames.delimited.spans", busy)
     with pytest.raises(StorageUnavailable, match="it will be tried again"):
         prepared(folder_of(tmp_path / "in"), tmp_path)
 
@@ -185,7 +187,7 @@ def test_a_line_too_long_for_memory_is_refused_and_the_lines_around_it_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ):
     monkeypatch.setattr(long_lines, "LONGEST_LINE", 1 << 20)
-    monkeypatch.setattr("tasks.frames.delimited.LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr("tasks.frames.spans.LONGEST_LINE", 1 << 20)
     row = (
         (lambda n: f"{n},{'ab'[n % 2]}") if format == "csv" else (lambda n: json.dumps({"x": n, "label": "ab"[n % 2]}))
     )
@@ -213,16 +215,24 @@ def test_a_line_too_long_for_memory_is_refused_and_the_lines_around_it_are_read(
 @pytest.mark.parametrize("returns", [True, False])
 def test_lines_are_those_that_python_finds_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch, returns: bool):
     monkeypatch.setattr(long_lines, "BLOCK", 7)
-    monkeypatch.setattr(long_lines, "LONGEST_LINE", 12)
-    monkeypatch.setattr(long_lines, "RAW_LIMIT", 5)
+    monkeypatch.setattr(frames_spans, "BLOCK", 7)
+    monkeypatch.setattr(frames_spans, "LONGEST_LINE", 12)
     drawn = random.Random(7)
     for _ in range(3000):
         text = bytes(drawn.choices(b"ab\r\n", [20, 1, 1, 1], k=drawn.randrange(120)))
-        wanted = text.splitlines(keepends=True) if returns else list(io.BytesIO(text))
-        found = list(lines(io.BytesIO(text), returns))
-        assert [line.length if isinstance(line, LongLine) else len(line) for line in found] == list(map(len, wanted))
-        assert all(whole.startswith(line) for line, whole in zip(found, wanted, strict=True))
-        assert [isinstance(line, LongLine) for line in found] == [len(line) > 12 for line in wanted]
+        whole = text.splitlines(keepends=True) if returns else list(io.BytesIO(text))
+        ends = np.cumsum([len(line) for line in whole]).tolist()
+        wanted = [(end - len(line), end) for line, end in zip(whole, ends, strict=True) if line.strip()]
+        how = (csv_cut(",", quoting=False), b"\n\r") if returns else (line_cut, b"\n")
+        found = list(spans(io.BytesIO(text), how[0], ends=how[1]))
+        pairs = [pair for one in found for pair in zip(one.starts.tolist(), one.stops.tolist(), strict=True)]
+        assert pairs == wanted
+        cut = list(marks(iter(found), 4))
+        alone = [
+            (mark.offset, mark.offset + mark.length) for mark in cut if mark.length > 12 and mark.stop - mark.start == 1
+        ]
+        assert set(alone) >= {pair for pair in wanted if pair[1] - pair[0] > 12}
+        assert [mark.stop for mark in cut] == [mark.start for mark in cut[1:]] + [len(wanted)] * bool(cut)
 
 
 def test_a_text_file_that_cannot_be_unpacked_is_one_refused_row(tmp_path: Path):
