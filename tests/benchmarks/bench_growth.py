@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def slopes(lines: list[dict[str, Any]]) -> dict[str, Any]:
     costs = [(line["bytes"], line["cpu_seconds"] / line["bytes"]) for line in lines]
     found = {
         f"{before / 1e9:.1f}_to_{now / 1e9:.1f}_GB": round(cost / cost_before, 3)
-        for (before, cost_before), (now, cost) in zip(costs[:-1], costs[1:], strict=True)
+        for (before, cost_before), (now, cost) in pairwise(costs)
     }
     peak = max(line["worker_peak_rss_pss_bytes"][0] for line in lines)
     wanted = {"wanted_slope": WANTED_SLOPE, "wanted_worker_bytes": WANTED_BYTES}
