@@ -64,13 +64,11 @@ def measured(folder: Path, shards: int, rows: int) -> dict[str, Any]:
 
 def phase(folder: str, store_url: str, transforms: str) -> dict[str, Any]:
     """Prepare, fit (or take the transforms of that digest, of another store where it is named) and encode, as a run does."""
-    from infra.agreement import Work
-    from infra.clusters import open_cluster
     from infra.sharing import one_cluster
     from storage.manifests import put_files, read_manifest
     from storage.objects import open_store
     from tasks.frames import encoding
-    from tasks.frames.gathering import crew
+    from tasks.frames.crews import crew
     from tasks.frames.identity import identified
     from tasks.frames.pinned import check_pinned
     from tasks.frames.prepare import prepare_dataset
@@ -79,10 +77,12 @@ def phase(folder: str, store_url: str, transforms: str) -> dict[str, Any]:
 
     data = DataSection.model_validate({"sources": [{"url": "*.csv"}], "root": folder, "kind": "table"})
     store, events = open_store(store_url), list[dict[str, Any]]()
-    work = Work(code="tasks.frames.prepare:prepare_dataset", store=store_url)
 
     def clusters() -> Any:
-        return open_cluster(ClusterSection(), work=work)
+        from infra.agreement import Work
+        from infra.clusters import open_cluster
+
+        return open_cluster(ClusterSection(), work=Work("tasks.frames.prepare:prepare_dataset", store_url))
 
     with one_cluster():
         dataset = prepare_dataset(data, identified(data), store, clusters, events.append, alone=True)
