@@ -14,6 +14,7 @@ from distributed import Client
 from distributed.scheduler import NoWorkerError
 
 from infra.agreement import Work, check_agreement
+from infra.dask_settings import ENVIRONMENT
 from infra.launcher import beside
 from infra.machine import has_cuda, memory_bytes, processors
 from infra.pods import pods
@@ -33,12 +34,6 @@ TOO_LITTLE_GIB = (
     0.5  # the libraries alone take 0.2: with little more Dask pauses the worker, and the work would wait for ever
 )
 WORKER_SECONDS = 60  # for the first worker to join, where the cluster is not ours
-WORKER_ENVIRONMENT = {
-    **dict.fromkeys(
-        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS"), "1"
-    ),
-    "MALLOC_TRIM_THRESHOLD_": "65536",  # as Dask sets it: freed memory goes back to the system
-}
 
 
 @contextmanager
@@ -162,4 +157,4 @@ def _helper(order: dict[str, Any]) -> Iterator[Opened]:
 
 def _environment(folder: Path) -> dict[str, str]:
     """What the cluster's processes have beside ours: the scheduler's own files go where the workers' go."""
-    return {**WORKER_ENVIRONMENT, "DASK_TEMPORARY_DIRECTORY": str(folder)}
+    return {**ENVIRONMENT, "DASK_TEMPORARY_DIRECTORY": str(folder)}

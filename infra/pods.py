@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from infra.dask_settings import as_variables
+from infra.dask_settings import ENVIRONMENT, as_variables
 from storage.errors import ConfigError
 
 DEFAULT_WORKERS = 2
@@ -66,7 +66,7 @@ def cluster_spec(section: Any, name: str) -> dict[str, Any]:
         image=section.image,
         n_workers=workers(section)[0],
         resources={"limits": {"memory": memory}, "requests": {"memory": memory, "cpu": cpus}},
-        env={"OMP_NUM_THREADS": "1", "RAYON_NUM_THREADS": "1", "ARROW_NUM_THREADS": "1", **as_variables()},
+        env={**ENVIRONMENT, **as_variables()},
         worker_command=["dask", "worker", "--nthreads", "1"],
         idle_timeout=IDLE_SECONDS,
     )

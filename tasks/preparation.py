@@ -3,6 +3,8 @@
 What is heavy (pandas, Dask) is imported where it is needed, so that a run that finds everything cached never loads it.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from storage.errors import SchemaError
@@ -12,24 +14,21 @@ from storage.refs import DatasetRef, FeaturesRef, TransformsRef
 from tasks.frames.identity import as_identity, identified
 from tasks.frames.sources import File
 from tasks.policies import step
-from tasks.progress import reporter
+from tasks.progress import Event, reporter
 from tasks.sections import ClusterSection, DataSection, TransformsSection
 
 
 @step("prepare")
 def prepare(data: DataSection, identity: dict[str, Any], cluster: ClusterSection, storage: str) -> DatasetRef:
     """Read, check, split. `identity`: the sources' content digests, which with `data` decide the result."""
-    from infra.agreement import Work
-    from infra.clusters import open_cluster
     from tasks.frames.prepare import prepare_dataset
 
-    report = reporter("prepare")
-    work = Work(code="tasks.frames.prepare:prepare_dataset", store=storage, own=data.own_code())
+    report, code = reporter("prepare"), "tasks.frames.prepare:prepare_dataset"
     digest = prepare_dataset(
         data,
         _unchanged(data, identity),
         open_store(storage),
-        lambda: open_cluster(cluster, report, work),
+        lambda: _open(cluster, report, code, storage, data.own_code()),
         report,
         alone=cluster.address == "local",
     )
@@ -62,14 +61,21 @@ def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, storage
 @step("encode")
 def encode(dataset: DatasetRef, transforms: TransformsRef, cluster: ClusterSection, storage: str) -> FeaturesRef:
     """Apply fitted transforms to every row of every split."""
-    from infra.agreement import Work
-    from infra.clusters import open_cluster
+    from tasks.frames.crews import crew
     from tasks.frames.encoding import encode as encode_rows
     from tasks.frames.encoding import is_little
-    from tasks.frames.gathering import crew
 
-    report = reporter("encode")
-    work = Work(code="tasks.frames.encoding:encode", store=storage)
-    with crew(lambda: open_cluster(cluster, report, work), is_little) as spread:
+    report, code = reporter("encode"), "tasks.frames.encoding:encode"
+    with crew(lambda: _open(cluster, report, code, storage), is_little) as spread:
         digest = encode_rows(open_store(storage), dataset.digest, transforms.digest, spread, report)
     return FeaturesRef(storage, digest)
+
+
+def _open(
+    cluster: ClusterSection, report: Callable[[Event], None], code: str, storage: str, own: tuple[str, ...] = ()
+) -> AbstractContextManager[Any]:
+    """A client of the cluster for work that begins with the function `code`; Dask is loaded only here."""
+    from infra.agreement import Work
+    from infra.clusters import open_cluster
+
+    return open_cluster(cluster, report, Work(code, storage, own))

@@ -24,8 +24,8 @@ from storage.objects import ObjectStore, open_store
 WORK = ("prepare", "encode")  # what is done on the cluster
 WHOM = {"worker": 8, "scheduler": 1, "run": 1}  # so many of ten
 STARTS, RUN_SECONDS = 8, 300.0
-BUSY_SECONDS, BUSY_SHARE = 0.04, 0.3  # a worker that used so much of a processor for so long is at work
-FAR_APART_SECONDS = 1.0
+BUSY_LOOKS, BUSY_SECONDS = 3, 0.01
+FAR_APART_SECONDS = 0.2
 PROGRAM = """
 import json, sys
 from flows.prepare_data import prepare_data
@@ -238,14 +238,17 @@ class _Run:
 
 
 def _is_busy(pid: int) -> bool:
-    """Whether the process computes: by the system's count of the nanoseconds that its threads had a processor."""
-    before = _ran(pid)
-    time.sleep(BUSY_SECONDS)
-    return (_ran(pid) - before) / 1e9 > BUSY_SHARE * BUSY_SECONDS
+    """Whether the process is at work: at several looks, one after the other, one of its threads has a processor or asks for one."""
+    for _ in range(BUSY_LOOKS):
+        if not _states(pid) & {"R", "D"}:
+            return False
+        time.sleep(BUSY_SECONDS)
+    return True
 
 
-def _ran(pid: int) -> int:
+def _states(pid: int) -> set[str]:
+    """The states of its threads, proc(5)."""
     try:
-        return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+        return {path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")}
     except OSError:
-        return 0
+        return set()

@@ -25,7 +25,7 @@ PLAIN = re.compile(r"(?![._])[A-Za-z0-9._-]{1,100}(/(?![._])[A-Za-z0-9._-]{1,100
 
 
 if TYPE_CHECKING:  # Dask is loaded only where a cluster is opened
-    from tasks.frames.gathering import OpenClient
+    from tasks.frames.crews import OpenClient
 
 
 def predict_files(

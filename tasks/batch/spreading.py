@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.frames.shelved import Item, Spread
 
 if TYPE_CHECKING:  # Dask is loaded only where a cluster is opened
-    from tasks.frames.gathering import OpenClient
+    from tasks.frames.crews import OpenClient
 
 WORTH_SECONDS = 15.0  # of a processor, that are left: to start a cluster on this machine takes several
 TRIED = 2  # so many are done here in any case: the first one loads what the others find loaded

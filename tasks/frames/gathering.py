@@ -2,8 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, as_completed
@@ -13,29 +11,9 @@ from distributed.scheduler import NoWorkerError
 
 from storage.errors import WorkerLost
 from storage.metering import charge, measured
-from tasks.frames.shelved import Spread, here
 
 T = TypeVar("T")
 LOST = (KilledWorker, FutureCancelledError, CommClosedError, NoWorkerError)
-
-
-OpenClient = Callable[[], AbstractContextManager[Client]]
-
-
-@contextmanager
-def crew(open_client: OpenClient, is_little: Callable[[Sequence[Any]], bool]) -> Iterator[Spread]:
-    """`spread` over a cluster that is opened when there is first something to do; what `is_little` is done here instead."""
-    with ExitStack() as stack:
-        client = cache(lambda: stack.enter_context(open_client()))
-
-        def work(name: str, function: Callable[[Any], Any], batches: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-            if not batches:
-                return iter(())
-            if is_little(batches):
-                return here(name, function, batches)
-            return spread(client(), name, function, batches)
-
-        yield work
 
 
 def spread(

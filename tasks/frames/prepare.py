@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from storage.manifests import put_manifest
 from storage.objects import ObjectStore
 from tasks.frames.assembling import assemble
-from tasks.frames.gathering import OpenClient, crew
+from tasks.frames.crews import OpenClient, crew
 from tasks.frames.planning import make_plan, processing
 from tasks.frames.shelved import Report, complete, is_little
 from tasks.frames.sources import File

@@ -116,7 +116,7 @@ def on_dask(workers: int, store_url: str) -> Iterator[Spread]:
     """As stage prepare does it."""
     from infra.agreement import Work
     from infra.clusters import open_cluster
-    from tasks.frames.gathering import crew
+    from tasks.frames.crews import crew
     from tasks.sections import ClusterSection
 
     work = Work(code="tasks.frames.prepare:prepare_dataset", store=store_url)

@@ -117,8 +117,8 @@ def phase(name: str, place: str, transforms: str) -> dict[str, Any]:
     from storage.manifests import put_files
     from storage.objects import open_store
     from tasks.frames import encoding
+    from tasks.frames.crews import crew
     from tasks.frames.fitting import fit_transforms
-    from tasks.frames.gathering import crew
     from tasks.frames.identity import identified, source_identity
     from tasks.frames.pinned import check_pinned
     from tasks.frames.prepare import prepare_dataset
