@@ -23,8 +23,8 @@ _loaded: dict[
 ] = {}  # of each name: digests of the files that its modules were loaded from, as they were then
 
 
-def load_function(name: str) -> Callable[[Any], Any]:
-    """The function `module:name` as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
+def load_function(name: str, field: str) -> Callable[[Any], Any]:
+    """The function `module:name`, which the configuration names in `field`, as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
     module, _, attribute = name.partition(":")
     include_current_folder()
     if name not in _loaded or _loaded[name] != _contents(_loaded[name]):
@@ -40,13 +40,15 @@ def load_function(name: str) -> Callable[[Any], Any]:
             if f"{module}.".startswith(f"{error.name}.")
             else f"{module}, which needs it"
         )
-        raise ConfigError(f"data.function: found no module {error.name!r} (looked in {where}); {_NEXT_STEP}") from error
+        raise ConfigError(
+            f"{field}: found no module {error.name!r} (looked in {where}); {_next_step(field)}"
+        ) from error
     except Exception as error:
-        raise ConfigError(f"data.function: module {module} cannot be loaded ({told(error)}); correct it") from error
+        raise ConfigError(f"{field}: module {module} cannot be loaded ({told(error)}); correct it") from error
     function = getattr(found, attribute, None)
     if not callable(function):
         raise ConfigError(
-            f"data.function: module {module} ({found.__file__}) has no function {attribute!r}; {_NEXT_STEP}"
+            f"{field}: module {module} ({found.__file__}) has no function {attribute!r}; {_next_step(field)}"
         )
     _note(name)
 
@@ -66,7 +68,8 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-_NEXT_STEP = "correct data.function, start in the module's folder, or name that in PYTHONPATH"
+def _next_step(field: str) -> str:
+    return f"correct {field}, start in the module's folder, or name that in PYTHONPATH"
 
 
 def _own_modules() -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.cleaning import bind
 from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, surveys
 from tasks.frames.schema import Column, Schema
 from tasks.frames.settling import Settling, infer, settle, settling
@@ -18,7 +19,7 @@ from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
 # Fields that decide nothing about a single shard; what a source decides, its pieces say.
-NOT_SHARED = ("sources", "max_quarantined_share")
+NOT_SHARED = ("sources", "max_quarantined_share", "passes")  # passes: added where shards are processed
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def settlings(section: DataSection, store: ObjectStore) -> Work:
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
     """The shards of a plan."""
-    shared = [_shared(plan.section), list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
+    bind(plan.section, plan.schema)  # before any row is read
+    passes = plan.section.key_fields()["passes"]
+    shared = [_shared(plan.section), passes, list(carved_shares(plan.section)), _schema(plan.schema)["columns"]]
     compute, entries = partial(process_shard, plan.section, plan.schema), ["tasks.frames.shards:process_shard"]
     return make_work("shard", compute, [*entries, *plan.section.own_code()], shared, store.url)
 
