@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from tasks.transforms.cleaning.runs import Window, runs_of, windows
+from tasks.transforms.cleaning.runs import Window, windows
 
 # RFC 5321 §4.5.3.1: 64 bytes before the @, 255 after it. Quoted names, and letters beyond ASCII (RFC 6531), are not looked for.
 NAME = re.compile(rb"[A-Za-z0-9](?:[A-Za-z0-9._%+&'\-]{0,62}[A-Za-z0-9_+\-])?$")
@@ -17,21 +17,15 @@ VERSION = re.compile(
     re.IGNORECASE,
 )
 V6 = re.compile(rb"(?<![0-9A-Za-z:._-])[0-9A-Fa-f:]{2,39}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![0-9A-Za-z:_])")
-DIGIT = np.zeros(256, bool)
-DIGIT[48:58] = True
-_DOTTED = DIGIT.copy()
-_DOTTED[ord(".")] = True
-_HEX = DIGIT.copy()
-_HEX[list(b"abcdefABCDEF:")] = True
-_WORD = DIGIT.copy()
-_WORD[[*range(65, 91), *range(97, 123)]] = True
+USED = re.compile(rb"2[0-9a-f]{3}:|fe80:|f[cd][0-9a-f]{2}:|::ffff:", re.IGNORECASE)  # IANA, IPv6 address space
 
 
 def emails(buffer: np.ndarray, offsets: np.ndarray) -> list[tuple[int, int, str]]:
     """Where an address stands: a name, @, and a domain whose end is of letters."""
     places = np.flatnonzero(buffer == ord("@"))
     places = places[(places > 0) & (places < len(buffer) - 1)]
-    places = places[_WORD[buffer[places + 1]] & (buffer[places - 1] > 32)]
+    after = buffer[places + 1]
+    places = places[(_is_digit(after) | ((after | 0x20) - np.uint8(ord("a")) < 26)) & (buffer[places - 1] > 32)]
     found = []
     for window in windows(buffer, offsets, places, places + 1, 64, 255):
         name = NAME.search(window.text, 0, window.head)
@@ -43,34 +37,35 @@ def emails(buffer: np.ndarray, offsets: np.ndarray) -> list[tuple[int, int, str]
 
 def ips(buffer: np.ndarray, offsets: np.ndarray) -> list[tuple[int, int, str]]:
     """IPv4 in four parts (no version, no section, no part of something longer), and IPv6; this machine's own and `any` are nobody's."""
-    starts, stops = runs_of(_DOTTED[buffer])
-    dots = np.cumsum(buffer == ord("."), dtype=np.int32)
-    some = (stops - starts >= 7) & (dots[stops - 1] - dots[starts] + (buffer[starts] == ord(".")) >= 3)
-    found = [one for window in windows(buffer, offsets, starts[some], stops[some], 16, 2) for one in _v4(window)]
-    if np.any((buffer[1:] == ord(":")) & (buffer[:-1] != ord(" "))):
-        starts, stops = runs_of(_HEX[buffer])
-        colons = np.cumsum(buffer == ord(":"), dtype=np.int32)
-        some = (stops - starts >= 4) & (colons[stops - 1] - colons[starts] + (buffer[starts] == ord(":")) >= 2)
-        found += [one for window in windows(buffer, offsets, starts[some], stops[some], 1, 16) for one in _v6(window)]
-    return found
+    digit = _is_digit(buffer)
+    dots = np.flatnonzero((buffer[1:-1] == ord(".")) & digit[:-2] & digit[2:]) + 1
+    firsts = np.flatnonzero(dots[2:] - dots[:-2] <= 8)  # three dots, no more than three digits between them
+    places = np.unique(dots[firsts] - 1)
+    found = [one for window in windows(buffer, offsets, places, places, 19, 20) for one in _v4(window)]
+    colons = np.flatnonzero(buffer == ord(":"))
+    near = np.flatnonzero(np.diff(colons) <= 5)  # two colons, no more than four digits between them
+    places = np.unique(colons[near])
+    return found + [one for window in windows(buffer, offsets, places, places, 45, 45) for one in _v6(window)]
+
+
+def _is_digit(buffer: np.ndarray) -> np.ndarray:
+    return buffer - np.uint8(48) < 10
 
 
 def _v4(window: Window) -> list[tuple[int, int, str]]:
-    matches = (
-        match for match in V4.finditer(window.text, window.head) if not VERSION.search(window.text, 0, match.start())
-    )
-    return [window.place(match, "ip") for match in matches if _is_somebodys(match.group())]
+    matches = (match for match in V4.finditer(window.text) if match.start() <= window.head < match.end())
+    plain = (match for match in matches if not VERSION.search(window.text, 0, match.start()))
+    return [window.place(match, "ip") for match in plain if _is_somebodys(match.group())]
 
 
 def _v6(window: Window) -> list[tuple[int, int, str]]:
-    """With a digit, and of three groups at least: `Face::Add` and `a::b` are names in programs."""
-    matches = (match for match in V6.finditer(window.text, window.head) if re.search(rb"\d", match.group()))
-    groups = ((match, len([group for group in match.group().split(b":") if group])) for match in matches)
+    """With a digit, and of three groups at least or a prefix in use: `Face::Add`, `a::b` and `c::1` are names in programs."""
+    matches = (match for match in V6.finditer(window.text) if match.start() <= window.head < match.end())
+    likely = (match for match in matches if re.search(rb"[0-9]", match.group()))
     return [
         window.place(match, "ip")
-        for match, count in groups
-        if (count >= 3 or match.group().startswith((b"2", b"fe80", b"FE80", b"fd", b"fc")))
-        and _is_somebodys(match.group())
+        for match in likely
+        if (len(re.findall(rb"\w+", match.group())) >= 3 or USED.match(match.group())) and _is_somebodys(match.group())
     ]
 
 

@@ -4,7 +4,7 @@ Texts are one buffer of bytes. What cannot be any of it is passed over with NumP
 `@`, and at runs of digits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from tasks.transforms.cleaning import addresses, digits
 from tasks.transforms.cleaning.arrow import pc
 
 Found = tuple[int, int, str]  # bytes from, to, and what it is
+PART_BYTES = 1 << 18
 BY_DIGITS = frozenset(digits.KINDS)
 
 
@@ -50,7 +51,24 @@ def find(texts: Any, kinds: Sequence[str]) -> list[Found]:
     offsets = _offsets(texts)
     if offsets[-1] == offsets[0]:
         return []
-    buffer = np.frombuffer(texts.buffers()[2], np.uint8)[: offsets[-1]]
+    buffer, found = np.frombuffer(texts.buffers()[2], np.uint8), list[Found]()
+    for first, last in _parts(offsets):
+        begin, within = int(offsets[first]), offsets[first : last + 1] - offsets[first]
+        some = _find(buffer[begin : offsets[last]], within, kinds) if within[-1] else ()
+        found += [(begin + start, begin + stop, kind) for start, stop, kind in some]
+    return found
+
+
+def _parts(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Texts from one number to another that fit a processor's cache together, or one that does not."""
+    first, count = 0, len(offsets) - 1
+    while first < count:
+        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + PART_BYTES, "right")) - 1)
+        yield first, last
+        first = last
+
+
+def _find(buffer: np.ndarray, offsets: np.ndarray, kinds: Sequence[str]) -> list[Found]:
     found: list[Found] = []
     if "email" in kinds:
         found += addresses.emails(buffer, offsets)

@@ -16,7 +16,7 @@ BULLET = "^[•‣▪●◦⁃*-]"
 
 def by_gopher(wish: GopherPass, texts: Any, verdicts: Verdicts) -> None:
     """Rules word_count, mean_word_length, symbol_ratio, bullet_lines, ellipsis_lines, alphabetic_words, stop_words."""
-    words, mean, alphabetic = _of_words(texts)
+    words, mean, alphabetic, symbols = _of_words(texts)
     if wish.min_words is not None:
         verdicts.refuse(words < wish.min_words, "word_count", words, f"at least {wish.min_words:,} words")
     if wish.max_words is not None:
@@ -28,7 +28,7 @@ def by_gopher(wish: GopherPass, texts: Any, verdicts: Verdicts) -> None:
         wanted = f"a mean word of at most {wish.max_mean_word:g} characters"
         verdicts.refuse(mean > wish.max_mean_word, "mean_word_length", mean, wanted)
     if wish.max_symbols is not None:
-        ratio = _symbols(texts) / np.maximum(words, 1)
+        ratio = symbols / np.maximum(words, 1)
         verdicts.refuse(ratio > wish.max_symbols, "symbol_ratio", ratio, f"at most {wish.max_symbols:g} a word")
     _by_lines(wish, texts, verdicts)
     if wish.min_alphabetic is not None:
@@ -39,20 +39,25 @@ def by_gopher(wish: GopherPass, texts: Any, verdicts: Verdicts) -> None:
         verdicts.refuse(stops < wish.min_stop_words, "stop_words", stops, f"at least {wish.min_stop_words} stop words")
 
 
-def _of_words(texts: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(N,) words, mean characters of a word, and share of the words with a letter."""
-    counts, means, shares = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
+def _of_words(texts: Any) -> list[np.ndarray]:
+    """(N,) words, mean characters of a word, share of the words with a letter, and the greater of hashes and ellipses."""
+    found = [(np.zeros(0, np.int64), *np.zeros((3, 0)))]
     for block in blocks(texts):
-        counts.append(block.counts)
-        means.append(share(block.of_texts(block.lengths), block.counts))
-        shares.append(share(block.of_texts(block.has_letter), block.counts))
-    return np.concatenate(counts), np.concatenate(means), np.concatenate(shares)
+        counts = block.counts
+        mean, alphabetic = (share(block.of_texts(values), counts) for values in (block.lengths, block.has_letter))
+        hashes = block.count(np.flatnonzero(block.buffer == ord("#")))
+        found.append((counts, mean, alphabetic, np.maximum(hashes, block.count(_ellipses(block.buffer)))))
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
 
 
-def _symbols(texts: Any) -> np.ndarray:
-    """(N,) the greater of hashes and ellipses."""
-    hashes, dots, ellipses = (pc.fill_null(pc.count_substring(texts, mark), 0).to_numpy() for mark in ("#", "...", "…"))
-    return np.maximum(hashes, dots + ellipses)
+def _ellipses(buffer: np.ndarray) -> np.ndarray:
+    """Where three dots, or the one character …, stand; of more dots each third."""
+    dots = buffer == ord(".")
+    triples = np.flatnonzero(dots[:-2] & dots[1:-1] & dots[2:])
+    first = np.flatnonzero(np.diff(triples, prepend=-2) > 1)
+    within = np.arange(len(triples)) - np.repeat(first, np.diff(np.append(first, len(triples))))
+    signs = np.flatnonzero((buffer[:-2] == 0xE2) & (buffer[1:-1] == 0x80) & (buffer[2:] == 0xA6))
+    return np.sort(np.concatenate([triples[within % 3 == 0], signs]))
 
 
 def _by_lines(wish: GopherPass, texts: Any, verdicts: Verdicts) -> None:

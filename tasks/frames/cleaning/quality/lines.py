@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from tasks.frames.arrow import pc
 
@@ -33,10 +34,11 @@ class Lines:
     @cached_property
     def repeated(self) -> np.ndarray:
         """(L,) whether the same line came before in its text."""
-        codes = self.lines.dictionary_encode().indices.to_numpy().astype(np.int64)
-        _, first = np.unique(self.texts.astype(np.int64) * (len(codes) + 1) + codes, return_index=True)
-        later = np.ones(len(codes), bool)
-        later[first] = False
+        several = np.bincount(self.texts, minlength=self.count)[self.texts] > 1
+        codes = self.lines.filter(pa.array(several)).dictionary_encode().indices.to_numpy().astype(np.int64)
+        _, first = np.unique(self.texts[several] * np.int64(len(codes) + 1) + codes, return_index=True)
+        later = several.copy()
+        later[np.flatnonzero(several)[first]] = False
         return later
 
     def share(self, mask: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:

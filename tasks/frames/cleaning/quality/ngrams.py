@@ -1,103 +1,166 @@
-"""Runs of words that come again, by their hashes: W words of a block, N texts.
+"""Runs of words that come again, by their hashes: W words of N texts.
 
-A word's hash is a polynomial of its bytes modulo 2^64 (Karp and Rabin 1987), taken from the sums over the block before it; a run's is
-one of its words' hashes. Texts and 44 bits of it make a key: in a text of 10,000 words two different runs share one once in 350,000 texts.
+A run's key holds its hash above its place, so that one sort brings equal runs together in the order of their places. A text's number is in
+the hash. With at most 2^17 words in a block, 47 bits are left of it: two different runs of a text of 10,000 words are taken for one in one of
+3 million texts.
 """
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tasks.frames.cleaning.quality.words import Words
 
-BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 MIX = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64 (Steele et al. 2014)
-HASH_BITS = np.uint64(44)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+PLACE_BITS = 17
+HASHED_BYTES = 256  # of a longer word, which is none, the first and its length
+_ONES = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """Of each word its hash, its characters and its text; `count`: N."""
+
+    hashes: np.ndarray
+    lengths: np.ndarray
+    texts: np.ndarray
+    count: int
+
+    @classmethod
+    def of(cls, words: Words) -> "Hashed":
+        """All words of a block."""
+        return cls(word_hashes(words), words.lengths, words.texts, len(words.counts))
+
+    def only(self, wanted: np.ndarray) -> "Hashed":
+        """The words of the `wanted` (N,) texts."""
+        some = wanted[self.texts]
+        return Hashed(self.hashes[some], self.lengths[some], self.texts[some], self.count)
+
+    @cached_property
+    def sums(self) -> np.ndarray:
+        """(W + 1,) characters before each word."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @cached_property
+    def characters(self) -> np.ndarray:
+        """(N,)"""
+        return np.maximum(np.bincount(self.texts, self.lengths, self.count), 1)
+
+    def longest(self, length: int) -> np.ndarray:
+        """(N,) most characters of a run of `length` words; of a text that has none, 0."""
+        count = max(len(self.texts) - length + 1, 0)
+        begins = np.flatnonzero(self.texts[:count] == self.texts[length - 1 :][:count])
+        found = np.zeros(self.count, np.int64)
+        if len(begins):
+            first = np.flatnonzero(np.diff(self.texts[begins], prepend=-1))
+            sizes = self.sums[begins + length] - self.sums[begins]
+            found[self.texts[begins[first]]] = np.maximum.reduceat(sizes, first)
+        return found
+
+    def repeats(self, length: int) -> "Repeats":
+        """The runs of `length` words that come more than once in their text."""
+        count = max(len(self.hashes) - length + 1, 0)
+        keys = self.hashes[:count].copy()
+        for place in range(1, length):
+            keys *= MIX
+            keys += self.hashes[place : place + count]
+        begins = np.flatnonzero(self.texts[:count] == self.texts[length - 1 :][:count])
+        bits = np.uint64(max(PLACE_BITS, len(self.hashes).bit_length()))
+        keys = _mixed(keys[begins] + self.texts[begins].astype(np.uint64) * GOLDEN)
+        ordered = np.sort((keys >> bits << bits) | begins.astype(np.uint64))
+        same = np.flatnonzero((ordered[1:] ^ ordered[:-1]) >> bits == 0)
+        places = (ordered & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
+        return Repeats(same, places)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """`places`: where all runs begin, equal ones together and in order; `same`: those among them that the next one equals."""
+
+    same: np.ndarray
+    places: np.ndarray
+
+    @property
+    def later(self) -> np.ndarray:
+        """Where runs begin that came before."""
+        return self.places[self.same + 1]
+
+    def groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each run that comes again begins first, and how often it comes."""
+        first = np.flatnonzero(np.diff(self.same, prepend=-2) > 1)
+        return self.places[self.same[first]], np.diff(np.append(first, len(self.same))) + 1
 
 
 def word_hashes(words: Words) -> np.ndarray:
-    """(W,) uint64; the same word has the same one in any block."""
+    """(W,) uint64, eight bytes at a time; the same word has the same one in any block."""
     begins, ends = words.spans
-    powers, inverses = _powers(1 << max(18, len(words.buffer).bit_length()))
-    sums = np.zeros(len(words.buffer) + 1, np.uint64)
-    np.cumsum(words.buffer * powers[: len(words.buffer)], out=sums[1:])
-    return _mixed((sums[ends] - sums[begins]) * inverses[begins])
+    padded = np.zeros(len(words.buffer) // 8 * 8 + 24, np.uint8)
+    padded[: len(words.buffer)] = words.buffer
+    eights, left = padded.view("<u8"), ends - begins
+    hashes = _mixed((_eight_bytes(eights, begins) & _ONES[np.minimum(left, 8)]) + left.astype(np.uint64) * GOLDEN)
+    rest = np.flatnonzero(left > 8)
+    for at in range(8, HASHED_BYTES, 8):
+        if not len(rest):
+            break
+        part = _eight_bytes(eights, begins[rest] + at) & _ONES[np.minimum(left[rest] - at, 8)]
+        hashes[rest] = _mixed(hashes[rest] * MIX + part)
+        rest = rest[left[rest] > at + 8]
+    return hashes
 
 
-def run_keys(words: Words, hashes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """(R,) where each run of `length` words within one text begins, and its key: the text's number above the hash."""
-    runs = len(hashes) - length + 1
-    if runs < 1:
-        return np.zeros(0, np.intp), np.zeros(0, np.uint64)
-    sums = hashes[:runs].copy()
-    for place in range(1, length):
-        sums *= MIX
-        sums += hashes[place : place + runs]
-    whole = words.texts[:runs] == words.texts[length - 1 :]
-    begins = np.flatnonzero(whole)
-    texts = words.texts[begins].astype(np.uint64)
-    return begins, (texts << HASH_BITS) | (_mixed(sums[begins]) >> np.uint64(20))
+def _eight_bytes(eights: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The eight bytes that begin at any byte, from the two whole ones that they lie in."""
+    bits = (at & 7).astype(np.uint64) << np.uint64(3)
+    whole = at >> 3
+    return (eights[whole] >> bits) | (eights[whole + 1] << np.uint64(1) << (np.uint64(63) - bits))
 
 
-def top_share(words: Words, hashes: np.ndarray, length: int) -> np.ndarray:
-    """(N,) share of the characters in the run of `length` words that comes most often, where one comes more than once."""
-    begins, keys = run_keys(words, hashes, length)
-    shares = np.zeros(len(words.counts))
-    if not len(keys):
-        return shares
-    ordered = np.sort(keys)
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    times, found = np.diff(np.append(starts, len(ordered))), ordered[starts]
-    texts = (found >> HASH_BITS).astype(np.intp)
-    top = np.zeros(len(shares), np.int64)
-    np.maximum.at(top, texts[times > 1], times[times > 1])
-    best = np.flatnonzero((times == top[texts]) & (times > 1))
-    chosen = np.zeros(len(shares), np.uint64)
-    chosen[texts[best][::-1]] = found[best][::-1]  # of several the first
-    places = begins[keys == chosen[words.texts[begins]]]
-    sums = np.concatenate([[0], np.cumsum(words.lengths)])
-    characters = np.zeros(len(shares), np.int64)
-    characters[words.texts[places]] = sums[places + length] - sums[places]
-    return np.minimum(top * characters / np.maximum(words.of_texts(words.lengths), 1), 1.0)
+def top_shares(hashed: Hashed, bounds: dict[int, float]) -> dict[int, np.ndarray]:
+    """By length of a run the (N,) share of the characters in the one that comes most often, where one comes more than once.
 
-
-def few_repeats(words: Words, hashes: np.ndarray, length: int, least_share: float) -> np.ndarray:
-    """(N,) texts in which runs of `length` words that come again surely hold less than `least_share` of the characters.
-
-    Then longer ones do so, too: each word of a longer run that came before is in a shorter one that did.
+    0 for texts that are surely within a bound: a longer run comes no more often than the shorter ones in it.
     """
-    _, keys = run_keys(words, hashes, length)
-    ordered = np.sort(keys)
-    again = ordered[1:][ordered[1:] == ordered[:-1]]
-    times = np.bincount((again >> HASH_BITS).astype(np.intp), minlength=len(words.counts))
-    longest = np.zeros(len(words.counts), np.int64)
-    some = words.counts > 0
-    longest[some] = np.maximum.reduceat(words.lengths, words.bounds[:-1][some]) if some.any() else 0
-    return times * length * longest <= least_share * words.of_texts(words.lengths)
+    shares, most = {}, np.zeros(0, np.int64)
+    for length, bound in sorted(bounds.items()):
+        if shares:
+            hashed = hashed.only(most * hashed.longest(length) > bound * hashed.characters)
+        most, shares[length] = _top(hashed, length)
+    return shares
 
 
-def repeated_share(words: Words, hashes: np.ndarray, length: int, wanted: np.ndarray) -> np.ndarray:
-    """(N,) share of the characters that lie in runs of `length` words that came before in the text, each counted once; of `wanted` texts."""
-    begins, keys = run_keys(words, hashes, length)
-    some = wanted[words.texts[begins]]
-    begins, keys = begins[some], keys[some]
-    order = np.argsort(keys, kind="stable")
-    again = begins[order[1:][keys[order[1:]] == keys[order[:-1]]]] if len(order) else begins
-    steps = np.bincount(again, minlength=len(hashes) + 1) - np.bincount(again + length, minlength=len(hashes) + 1)
-    covered = np.cumsum(steps)[: len(hashes)] > 0
-    return words.of_texts(covered * words.lengths) / np.maximum(words.of_texts(words.lengths), 1)
+def repeated_shares(hashed: Hashed, bounds: dict[int, float]) -> dict[int, np.ndarray]:
+    """By length of a run the (N,) share of the characters that lie in runs that came before in the text, each counted once.
+
+    0 for texts that are surely within all later bounds: each word of a longer run that came before is in a shorter one that did.
+    """
+    shares = {}
+    for length in sorted(bounds):
+        shares[length] = _repeated(hashed, length)
+        hashed = hashed.only(shares[length] > min(bounds.values()))
+    return shares
+
+
+def _top(hashed: Hashed, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) how often the most frequent run comes, 0 where none comes again; and its share of the characters, of several the longest's."""
+    places, times = hashed.repeats(length).groups()
+    texts = hashed.texts[places]
+    most, characters = np.zeros((2, hashed.count), np.int64)
+    np.maximum.at(most, texts, times)
+    best = times == most[texts]
+    np.maximum.at(characters, texts[best], hashed.sums[places[best] + length] - hashed.sums[places[best]])
+    return most, np.minimum(most * characters / hashed.characters, 1.0)
+
+
+def _repeated(hashed: Hashed, length: int) -> np.ndarray:
+    later, size = hashed.repeats(length).later, len(hashed.hashes) + 1
+    if not len(later):
+        return np.zeros(hashed.count)
+    covered = np.cumsum(np.bincount(later, minlength=size) - np.bincount(later + length, minlength=size))[:-1] > 0
+    return np.bincount(hashed.texts, covered * hashed.lengths, hashed.count) / hashed.characters
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    values = values ^ (values >> np.uint64(31))
-    return (values * MIX) ^ (values >> np.uint64(29))
-
-
-@lru_cache(maxsize=2)
-def _powers(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(count,) the powers of BASE, and those of its inverse."""
-    one = np.ones(1, np.uint64)
-    bases = (BASE, pow(BASE, -1, 1 << 64))
-    steps = (np.concatenate([one, np.full(count - 1, base, np.uint64)]) for base in bases)
-    powers, inverses = (np.cumprod(step) for step in steps)
-    return powers, inverses
+    values = (values ^ (values >> np.uint64(31))) * MIX
+    return values ^ (values >> np.uint64(29))

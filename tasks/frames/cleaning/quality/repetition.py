@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tasks.frames.cleaning.quality.lines import Lines
-from tasks.frames.cleaning.quality.ngrams import few_repeats, repeated_share, top_share, word_hashes
-from tasks.frames.cleaning.quality.words import Words, blocks
+from tasks.frames.cleaning.quality.ngrams import Hashed, repeated_shares, top_shares
+from tasks.frames.cleaning.quality.words import blocks
 from tasks.frames.cleaning.verdicts import Verdicts
 from tasks.sections import GopherRepetitionPass
 
@@ -15,15 +15,12 @@ def by_repetition(wish: GopherRepetitionPass, texts: Any, verdicts: Verdicts) ->
     """Rules duplicate_lines, duplicate_paragraphs, duplicate_line_characters, …, top_2gram to top_4gram, duplicate_5gram to duplicate_10gram."""
     for name, separator in (("line", "\n"), ("paragraph", "\n\n")):
         _by_lines(wish, texts, verdicts, name, separator)
-    bounds = {f"top_{n}gram": most for n, most in enumerate(wish.top_ngrams, 2)}
-    bounds |= {f"duplicate_{n}gram": most for n, most in enumerate(wish.duplicate_ngrams, 5)}
-    found = {rule: [np.zeros(0)] for rule in bounds}
-    for block in blocks(texts) if bounds else ():
-        for rule, shares in _of_block(wish, block).items():
-            found[rule].append(shares)
-    for rule, most in bounds.items():
-        shares = np.concatenate(found[rule])
-        verdicts.refuse(shares > most, rule, shares, f"at most {most:g} of the characters")
+    top, repeated = dict(enumerate(wish.top_ngrams, 2)), dict(enumerate(wish.duplicate_ngrams, 5))
+    found = [(top_shares(one, top), repeated_shares(one, repeated)) for one in map(Hashed.of, blocks(texts))]
+    for place, (name, bounds) in enumerate((("top", top), ("duplicate", repeated))):
+        for length, most in bounds.items():
+            shares = np.concatenate([np.zeros(0), *(one[place][length] for one in found)])
+            verdicts.refuse(shares > most, f"{name}_{length}gram", shares, f"at most {most:g} of the characters")
 
 
 def _by_lines(wish: GopherRepetitionPass, texts: Any, verdicts: Verdicts, name: str, separator: str) -> None:
@@ -38,16 +35,3 @@ def _by_lines(wish: GopherRepetitionPass, texts: Any, verdicts: Verdicts, name: 
         shares = lines.share(lines.repeated, lines.characters)
         wanted = f"at most {most_characters:g} of the characters"
         verdicts.refuse(shares > most_characters, f"duplicate_{name}_characters", shares, wanted)
-
-
-def _of_block(wish: GopherRepetitionPass, words: Words) -> dict[str, np.ndarray]:
-    """(N,) shares by rule; of texts that are surely below all bounds of repeated runs, 0."""
-    hashes = word_hashes(words)
-    shares = {f"top_{n}gram": top_share(words, hashes, n) for n, _ in enumerate(wish.top_ngrams, 2)}
-    if not wish.duplicate_ngrams:
-        return shares
-    doubtful = ~few_repeats(words, hashes, 5, min(wish.duplicate_ngrams))
-    for n, _ in enumerate(wish.duplicate_ngrams, 5):
-        some = doubtful.any()
-        shares[f"duplicate_{n}gram"] = repeated_share(words, hashes, n, doubtful) if some else np.zeros(len(doubtful))
-    return shares

@@ -1,6 +1,7 @@
 """The words of many texts, as places in their bytes: NumPy over blocks of some hundred kilobytes, which stay in a processor's cache.
 
-A word is what stands between white space of ASCII; other white space is made plain by the pass `whitespace`.
+A word is what stands between bytes up to the plain space: white space and control characters of ASCII. Other white space is made plain by
+the pass `whitespace`.
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,8 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-BLOCK_BYTES = 1 << 18
-_SPACE = np.zeros(256, bool)
-_SPACE[[*range(9, 14), *range(28, 33)]] = True
-# Beyond ASCII a letter is told by the first byte of its UTF-8: not U+0080–U+00BF, U+2000–U+2FFF, nor emoji
-_LETTER = np.zeros(256, bool)
-_LETTER[[*range(65, 91), *range(97, 123), *range(0xC3, 0xE2), *range(0xE3, 0xF0)]] = True
+BLOCK_BYTES = 1 << 17
+CONTINUED = 0x80  # of a byte of UTF-8 that begins no character, the two highest bits
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class Words:
     @cached_property
     def spans(self) -> tuple[np.ndarray, np.ndarray]:
         """(W,) where each word begins, and where it has ended; none goes over the end of a text."""
-        solid = ~_SPACE[self.buffer]
+        solid = self.buffer > ord(" ")
         begins, ends = solid.copy(), solid.copy()
         begins[1:] &= ~solid[:-1]
         ends[:-1] &= ~solid[1:]
@@ -58,13 +55,19 @@ class Words:
     def lengths(self) -> np.ndarray:
         """(W,) characters of each word."""
         begins, ends = self.spans
-        later = (self.buffer & 0xC0) == 0x80  # bytes of UTF-8 that begin no character
+        later = (self.buffer & 0xC0) == CONTINUED
         return ends - begins - (self._within(later) if later.any() else 0)
 
     @cached_property
     def has_letter(self) -> np.ndarray:
-        """(W,) whether there is a letter in it."""
-        return self._within(_LETTER[self.buffer]) > 0
+        """(W,) whether there is a letter in it; beyond ASCII by the first byte of its UTF-8: none of U+0080–U+00BF, U+2000–U+2FFF, nor emoji."""
+        ascii_letter = (self.buffer | 0x20) - np.uint8(ord("a")) < 26
+        other = (self.buffer - np.uint8(0xC3) < 0xF0 - 0xC3) & (self.buffer != 0xE2)
+        return self._within(ascii_letter | other) > 0
+
+    def count(self, places: np.ndarray) -> np.ndarray:
+        """(N,) how many of some bytes, given by their places in order, each text has."""
+        return np.diff(np.searchsorted(places, self.offsets))
 
     def of_texts(self, values: np.ndarray) -> np.ndarray:
         """(N,) the sums over the words of each text of (W,) values."""
