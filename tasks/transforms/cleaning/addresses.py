@@ -16,7 +16,7 @@ VERSION = re.compile(
     rb"(?:\bv|\bver|version|release|section|chapter|rev|build|\xc2\xa7|\xe7\x89\x88\xe6\x9c\xac)[ .:#]{0,2}$",
     re.IGNORECASE,
 )
-V6 = re.compile(rb"(?<![0-9A-Za-z:._-])[0-9A-Fa-f:]{2,39}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![0-9A-Za-z:_])")
+V6 = re.compile(rb"(?<![0-9A-Za-z:._-])[0-9A-Fa-f:]{2,39}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?![0-9A-Za-z:_]|\.\d)")
 USED = re.compile(rb"2[0-9a-f]{3}:|fe80:|f[cd][0-9a-f]{2}:|::ffff:", re.IGNORECASE)  # IANA, IPv6 address space
 
 

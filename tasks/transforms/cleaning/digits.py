@@ -70,16 +70,19 @@ def always(text: bytes) -> bool:
 NANP = rb"(?:\+?1[ .\-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .\-])[2-9]\d\d[ .\-]\d{4}"
 INTERNATIONAL = rb"\+[1-9]\d{0,2}(?:[ .\-]?\(0?\d{1,4}\))?(?:[ .\-/]?\d{1,5}){2,6}"
 # A leading 0 and groups parted the same way: 020 7946 0958, 01 23 45 67 89, 030/1234567, 010-62345678
-NATIONAL = rb"\(0\d{1,4}\) ?\d{3,4}[ \-]?\d{3,4}|0\d{2,4} \d{3,4} \d{3,4}|0[1-9](?:[ .]\d\d){4}|0\d{2,4}[/\-]\d{6,8}|0\d{4} \d{6}"
+NATIONAL = (
+    rb"(?<!\d )(?:\(0\d{1,4}\) ?\d{3,4}[ \-]?\d{3,4}|0\d{2,4} \d{3,4} \d{3,4}|0[1-9](?:[ .]\d\d){4}|0\d{2,4}[/\-]\d{6,8}|"
+    rb"0\d{4} \d{6})(?! \d)"
+)
 SAID = (
     rb"(?i:tel|phone|telephone|call|fax|mobile|cell|ph|whatsapp|\xe7\x94\xb5\xe8\xaf\x9d|\xe6\x89\x8b\xe6\x9c\xba)"
-    rb"(?:[ .:#\xef\xbc\x9a]| no| number| us| at| me| is| on){0,6}((?:\+|00)?\(?\d(?:[ .\-/()]{0,2}\d){6,14})"
+    rb"(?:[ .:#(\xef\xbc\x9a]| no| number| us| at| me| is| on){0,6}?((?:\+|00)?(?:\(\d{1,5}\)|\d)(?:[ .\-/()]{0,2}\d){6,14})"
 )
 KINDS: dict[str, Kind] = {  # the surer ones first: what is taken by one is not looked at by the next
     "cn_id": Kind(re.compile(_EDGE + rb"[1-9]\d{16}[0-9Xx]" + _END), is_cn_id),
     "card": Kind(re.compile(_EDGE + rb"\d(?:[ \-]?\d){12,18}" + _END), is_card),
     "cn_mobile": Kind(
-        re.compile(_EDGE + rb"(?:(?:\+|00)86[ \-]?)?1[3-9]\d(?:\d{8}|([ \-])\d{4}\1\d{4})" + _END), always
+        re.compile(_EDGE + rb"(?:(?:\+|00)86[ \-]?|(?<!\+))1[3-9]\d(?:\d{8}|([ \-])\d{4}\1\d{4})" + _END), always
     ),
     "phone": Kind(
         re.compile(rb"(?:%s(?:%s|%s|%s)|(?<![A-Za-z])%s)%s" % (_EDGE, INTERNATIONAL, NANP, NATIONAL, SAID, _END)),
@@ -91,7 +94,7 @@ KINDS: dict[str, Kind] = {  # the surer ones first: what is taken by one is not 
 
 def numbers(buffer: np.ndarray, offsets: np.ndarray, kinds: Sequence[str]) -> list[tuple[int, int, str]]:
     """Where a number of `kinds` stands, in the order of KINDS where two may."""
-    starts, stops = _clusters(buffer)
+    starts, stops = _clusters(buffer, offsets)
     found = []
     for window in windows(buffer, offsets, starts, stops, BEFORE, 2):
         text = window.text
@@ -105,13 +108,14 @@ def numbers(buffer: np.ndarray, offsets: np.ndarray, kinds: Sequence[str]) -> li
     return found
 
 
-def _clusters(buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _clusters(buffer: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Runs of digits that stand so near that they may be one number, and are enough for one."""
-    starts, stops = runs_of((buffer - np.uint8(48)) < 10)
+    starts, stops = runs_of((buffer - np.uint8(48)) < 10, offsets)
     if not len(starts):
         return starts, stops
     gaps = starts[1:] - stops[:-1]
-    joined = (gaps <= GAP) & _JOINER[buffer[stops[:-1]]] & _JOINER[buffer[starts[1:] - 1]]
+    texts = np.searchsorted(offsets, starts, "right")
+    joined = (texts[1:] == texts[:-1]) & (gaps <= GAP) & _JOINER[buffer[stops[:-1]]] & _JOINER[buffer[starts[1:] - 1]]
     first = np.concatenate([[True], ~joined])
     heads = np.flatnonzero(first)
     last = np.concatenate([heads[1:] - 1, [len(starts) - 1]])

@@ -19,11 +19,14 @@ class Window(NamedTuple):
         return self.start + match.start(group), self.start + match.end(group), kind
 
 
-def runs_of(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each run of true begins, and where it has ended."""
+def runs_of(mask: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each run of true begins, and where it has ended; none goes over the end of a text."""
+    inner = offsets[(offsets > 0) & (offsets < len(mask))]
+    inner = inner[mask[inner] & mask[inner - 1]]
     edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-    first, last = bool(mask[0]), bool(mask[-1])
-    edges = np.concatenate([[0] if first else [], edges, [len(mask)] if last else []]).astype(np.intp)
+    outer = [edge for edge, there in ((0, mask[0]), (len(mask), mask[-1])) if there]
+    if len(inner) or outer:
+        edges = np.sort(np.concatenate([edges, outer, inner, inner]).astype(np.intp))
     return edges[::2], edges[1::2]
 
 
