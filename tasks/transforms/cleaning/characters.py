@@ -12,11 +12,15 @@ _SHOWN = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte 
 _TAIL = f"[{_SHOWN}\x80-\xbf]"
 _QUOTES = "‘’“”–—…«»"
 # UTF-8's sequences (Unicode 16, table 3-7) seen so. A letter before a quotation mark may be meant (IRMÃ”, café”—): what begins with other
-# letters than Â, Ã, â and ð is read again in runs only.
+# letters than Â, Ã, â and ð is read again in runs only, or where there is a control.
+_PAIR, _TRIPLE = f"[Â-ß]{_TAIL}", f"[à-ï]{_TAIL}{_TAIL}"
+_UNSEEN = "[\x80-\x9f]"  # controls are never meant
 _MOJIBAKE = re.compile(
-    f"Â[\xa0-¿]|Ã(?![{_QUOTES}]){_TAIL}|(?<![A-ZÀ-Þ])Ã{_TAIL}|â{_TAIL}{_TAIL}|ï»¿|ð{_TAIL}{{3}}|(?:[Â-ß]{_TAIL}){{2,}}|(?:[à-ï]{_TAIL}{_TAIL}){{2,}}"
+    f"(?:{_PAIR}|{_TRIPLE}){{2,}}|Â[\xa0-¿]|Ã(?![{_QUOTES}]){_TAIL}|(?<![A-ZÀ-Þ])Ã{_TAIL}|[Â-ß]{_UNSEEN}|â{_TAIL}{_TAIL}|ï[¬»¼½]{_TAIL}|"
+    f"[à-ï](?:{_UNSEEN}{_TAIL}|{_TAIL}{_UNSEEN})|ð{_TAIL}{{3}}"
 )
 _BYTE = {ord(shown): 0x80 + place for place, shown in enumerate(_SHOWN)} | {code: code for code in range(0x80, 0x100)}
+TIMES = 4
 SUSPECT = f"[Â-ô]{_TAIL}"
 
 
@@ -33,8 +37,12 @@ def as_meant(texts: Any, step: Mapping[str, Any]) -> Any:
 
 
 def repair(text: str) -> str:
-    """`text` with UTF-8 that was read as Windows-1252 or Latin-1 read again, wherever its bytes are well formed."""
-    return _MOJIBAKE.sub(_read_again, text)
+    """`text` with UTF-8 that was read as Windows-1252 or Latin-1 read again, wherever its bytes are well formed; and again, as often as it was."""
+    for _ in range(TIMES):
+        text, before = _MOJIBAKE.sub(_read_again, text), text
+        if text == before:
+            break
+    return text
 
 
 def _read_again(match: re.Match[str]) -> str:
