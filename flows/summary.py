@@ -29,7 +29,7 @@ def summarise(journal: Journal, judgement: Judgement) -> dict[str, Any]:
     dataset = DatasetRef(journal.storage, journal.steps["prepare"].output)
     features = read_meta(FeaturesRef(journal.storage, journal.steps["encode"].output))
     data, model = read_meta(dataset), read_meta(ModelRef(journal.storage, journal.steps["train"].output))
-    counts = {name: data[name] for name in ("rows_in", "rows_out", "rows_quarantined")}
+    counts = {name: data[name] for name in ("rows_in", "rows_out", "rows_quarantined", "rows_filtered")}
     changes = list(journal.changes)
     return {
         "run_id": journal.run_id,

@@ -23,8 +23,8 @@ _loaded: dict[
 ] = {}  # of each name: digests of the files that its modules were loaded from, as they were then
 
 
-def load_function(name: str, field: str = "data.function") -> Callable[[Any], Any]:
-    """The function `module:name`, which `field` of the configuration names, as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
+def load_function(name: str, field: str) -> Callable[[Any], Any]:
+    """The function `module:name`, which the configuration names in `field`, as it is on disk. ConfigError where there is no such module or function, or loading it fails."""
     module, _, attribute = name.partition(":")
     include_current_folder()
     if name not in _loaded or _loaded[name] != _contents(_loaded[name]):

@@ -12,6 +12,7 @@ from storage.manifests import Manifest, canonical_json, put_manifest
 from storage.metering import carried
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.cleaning import bind, changes_of
 from tasks.frames.inferring import contract_of
 from tasks.frames.judging import judged
 from tasks.frames.profile import build_profile
@@ -28,18 +29,18 @@ READERS = 16
 
 def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> Manifest:
     """The manifest of the processed shards, its counts reconciled; SchemaError where the data will not do."""
-    rules: Counter[str] = Counter()
-    for shard in shards:
-        rules.update(shard.facts["rules"])
+    rules, filtered = _counted(shards, "rules"), _counted(shards, "filtered")
     rows_in, rows_out = (sum(shard.facts[name] for shard in shards) for name in ("rows_in", "rows_out"))
     refused = rules.total()
-    if rows_in != rows_out + refused:
-        raise SchemaError(f"data set: {rows_in} rows in, but {rows_out} out and {refused} quarantined; run again")
+    if rows_in != rows_out + refused + filtered.total():
+        raise SchemaError(
+            f"data set: {rows_in} rows in, but {rows_out} out, {refused} quarantined and {filtered.total()} filtered; run again"
+        )
     _check_quarantine(section, shards, rules, rows_in, store)
     seen = seen_of_all(schema, shards, store)
     findings = judged(section, shards, seen, rows_in)
     splits = {split: sum(shard.facts["splits"][split] for shard in shards) for split in SPLITS}
-    _check_splits(section, splits)
+    _check_splits(section, splits, filtered)
     statistics = merged_statistics(schema, shards, store)
     names = [f"part-{index:05d}" for index in range(len(shards))]
     files = {
@@ -58,11 +59,12 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
         "rows_in": rows_in,
         "rows_out": rows_out,
         "rows_quarantined": refused,
+        "rows_filtered": filtered.total(),
         "splits": splits,
-        "quarantine": [
-            {"rule": rule, "count": count} for rule, count in sorted(rules.items(), key=lambda r: (-r[1], r[0]))
-        ],
+        "quarantine": _by_count(rules),
+        "filtered": _by_count(filtered),
         "findings": findings,
+        "cleaning": changes_of(bind(section, schema), schema),
         "shards": [_shard(name, shard) for name, shard in zip(names, shards, strict=True)],
         "profile": build_profile(schema.columns, statistics),
     }
@@ -106,6 +108,19 @@ def _dumped(statistics: Mapping[str, Statistics]) -> bytes:
     return canonical_json({name: one.to_json() for name, one in statistics.items()})
 
 
+def _counted(shards: Sequence[ShardResult], fact: str) -> Counter[str]:
+    """Rows by rule, over all shards."""
+    counts: Counter[str] = Counter()
+    for shard in shards:
+        counts.update(shard.facts[fact])
+    return counts
+
+
+def _by_count(rules: Counter[str]) -> list[dict[str, Any]]:
+    """Rules with their counts, most frequent first."""
+    return [{"rule": rule, "count": count} for rule, count in sorted(rules.items(), key=lambda r: (-r[1], r[0]))]
+
+
 def _shard(name: str, shard: ShardResult) -> dict[str, Any]:
     facts = shard.facts
     return {
@@ -113,6 +128,7 @@ def _shard(name: str, shard: ShardResult) -> dict[str, Any]:
         "rows_in": facts["rows_in"],
         "rows_out": facts["rows_out"],
         "rows_quarantined": sum(facts["rules"].values()),
+        "rows_filtered": sum(facts["filtered"].values()),
         "splits": facts["splits"],
     }
 
@@ -139,12 +155,14 @@ def _kept_for_people(store: ObjectStore, shards: Sequence[ShardResult], rows_in:
     return put_manifest(store, Manifest("quarantine", files, {"rows_in": rows_in}))
 
 
-def _check_splits(section: DataSection, splits: dict[str, int]) -> None:
+def _check_splits(section: DataSection, splits: dict[str, int], filtered: Counter[str]) -> None:
     empty = [split for split, rows in splits.items() if rows == 0]
     if empty:
         documents = section.format == "documents" or section.task == "language_model"
         more = "more documents (the split is drawn by the whole document)" if documents else "more rows"
+        most = ", ".join(f"{rule}: {count}" for rule, count in filtered.most_common(3))
+        lost = f" ({filtered.total()} were filtered by data.passes, most by {most})" if filtered else ""
         raise SchemaError(
-            f"data: no rows for {' and '.join(empty)} out of {sum(splits.values())}; wanted some in each split: give {more}, or raise "
+            f"data: no rows for {' and '.join(empty)} out of {sum(splits.values())}{lost}; wanted some in each split: give {more}, or raise "
             "data.validation_share and data.test_share, or name each split's sources (data.sources.split)"
         )

@@ -68,6 +68,7 @@ def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_diges
         "kind": kind,
         "task": manifest.meta["task"],
         "input": fitted,
+        "cleaning": manifest.meta["cleaning"],
         "target": target,
         "example": None,
     }

@@ -18,22 +18,31 @@ def apply(name: str, raw: Raw, piece: Piece) -> Raw:
     It is given a pandas DataFrame of Arrow types and returns one whose index is part of the given one. ConfigError where it cannot
     be loaded; SchemaError, naming it and the rows, where it raises or returns anything else.
     """
-    function, table = load_function(name), raw.table
+    table = raw.table
     if table.num_rows == 0:
         return raw
     where = f"data.function {name}, {piece.entries[0].name} rows {piece.start + 1} to {piece.stop}"
     origin = [column for column in table.column_names if column in ORIGIN]
-    try:
-        returned = function(_frame(table.drop_columns(origin)))
-    except Exception as error:
-        raise SchemaError(f"{where}: raised {told(error)}; correct the function") from error
-    kept = _kept(where, returned, table.num_rows)
-    made = _table(where, returned.iloc[sorted(range(len(kept)), key=kept.__getitem__)])
-    rows = table.take(pa.array(sorted(kept), pa.int64()))
+    made, kept = call("data.function", name, where, table.drop_columns(origin))
+    rows = table.take(pa.array(kept, pa.int64()))
     for column in origin:
         made = made.append_column(column, rows.column(column))
     left_out = pa.array(sorted(set(range(table.num_rows)) - set(kept)), pa.int64())
     return replace(raw, table=made, refused=[*raw.refused, *_refusals(name, table.take(left_out))])
+
+
+def call(field: str, name: str, where: str, table: pa.Table) -> tuple[pa.Table, list[int]]:
+    """What the function makes of `table`, in the order of its rows, and the numbers of the rows that are left.
+
+    `field`: where in the configuration it is named; `where`: it and its rows, for messages.
+    """
+    function = load_function(name, field)
+    try:
+        returned = function(_frame(table))
+    except Exception as error:
+        raise SchemaError(f"{where}: raised {told(error)}; correct the function") from error
+    kept = _kept(where, returned, table.num_rows)
+    return _table(where, returned.iloc[sorted(range(len(kept)), key=kept.__getitem__)]), sorted(kept)
 
 
 def _frame(table: pa.Table) -> Any:

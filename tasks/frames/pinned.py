@@ -51,6 +51,8 @@ def _differences(store: ObjectStore, fitted: Mapping[str, Any], dataset: Manifes
         differing = next((field for field in one if field in other and one[field] != other[field]), None)
         if differing:
             yield f"want {differing} {one[differing]} in column {one['name']!r}, but the data have {other[differing]}"
+    if fitted.get("cleaning", []) != dataset.meta["cleaning"]:
+        yield "were fitted on rows that other passes had changed (data.passes)"
     target = fitted["target"]["name"]
     if fitted["task"] == "language_model":
         return

@@ -8,6 +8,7 @@ from typing import Any
 from storage.errors import SchemaError, Unreadable
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
+from tasks.frames.cleaning import bind
 from tasks.frames.faults import read_twice
 from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, surveys
 from tasks.frames.raw import UNREADABLE
@@ -21,7 +22,7 @@ from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
 # Fields that decide nothing about a single shard; what a source decides, its pieces say.
-NOT_SHARED = ("sources", "max_quarantined_share")
+NOT_SHARED = ("sources", "max_quarantined_share", "passes")  # passes: added where shards are processed
 # … and those that decide nothing about where a file's rows lie.
 NOT_SURVEYED = (
     "columns", "contract", "features", "function", "target", "target_names", "split_seed", "test_share", "validation_share",
@@ -106,8 +107,9 @@ def settlings(section: DataSection, store: ObjectStore) -> Work:
 
 def processing(plan: Plan, store: ObjectStore) -> Work:
     """The shards of a plan."""
-    schema = _schema(plan.schema)
-    shared = [_shared(plan.section), list(carved_shares(plan.section)), schema["columns"], schema["watched"]]
+    bind(plan.section, plan.schema)  # before any row is read
+    passes, schema = plan.section.key_fields()["passes"], _schema(plan.schema)
+    shared = [_shared(plan.section), passes, list(carved_shares(plan.section)), schema["columns"], schema["watched"]]
     compute, entries = partial(process_shard, plan.section, plan.schema), ["tasks.frames.shards:process_shard"]
     return make_work("shard", compute, [*entries, *plan.section.own_code()], shared, store.url)
 

@@ -1,4 +1,4 @@
-"""The refused rows of a data set."""
+"""The rows of a data set that were refused, and those that passes left out."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from storage.objects import ObjectStore
 from tasks.frames.arrow import pc
 from tasks.frames.stored_rows import read_table
 
-FOLDER = "quarantine/"
+FOLDER, FILTERED = "quarantine/", "filtered/"
 KIND = "quarantine"  # of a manifest that has refused rows alone: of a run that was stopped for them
 COLUMNS = ("_file", "_row", "label", "rule", "reason", "raw")
 
@@ -40,12 +40,12 @@ def open_quarantine(store: ObjectStore, digest: str) -> Manifest:
     return manifest
 
 
-def refused_tables(store: ObjectStore, manifest: Manifest, rule: str = "") -> Iterator[pa.Table]:
+def refused_tables(store: ObjectStore, manifest: Manifest, rule: str = "", folder: str = FOLDER) -> Iterator[pa.Table]:
     """The refused rows, shard by shard: `_file`, `_row` (0: the whole file), `label` (the rule with its column), `rule`, `reason`, `raw`.
 
-    `rule`: only those of that label or rule.
+    `rule`: only those of that label or rule. `folder`: FILTERED for the rows that passes left out.
     """
-    for name in sorted(one for one in manifest.files if one.startswith(FOLDER)):
+    for name in sorted(one for one in manifest.files if one.startswith(folder)):
         table = read_table(store, manifest.files[name])
         if "label" not in table.column_names:  # of a data set that was made before rules had labels
             table = table.append_column("label", table.column("rule"))
@@ -58,8 +58,17 @@ def refused_tables(store: ObjectStore, manifest: Manifest, rule: str = "") -> It
 
 def read_quarantine(store: ObjectStore, dataset_digest: str, limit: int) -> list[dict[str, Any]]:
     """At most `limit` refused rows in the order of the shards, as `refused_tables` has them."""
+    return _first(refused_tables(store, open_quarantine(store, dataset_digest)), limit)
+
+
+def read_filtered(store: ObjectStore, dataset_digest: str, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` rows that `data.passes` left out, in the same form; `raw` is the row before the passes."""
+    return _first(refused_tables(store, open_quarantine(store, dataset_digest), folder=FILTERED), limit)
+
+
+def _first(tables: Iterator[pa.Table], limit: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for table in refused_tables(store, open_quarantine(store, dataset_digest)):
+    for table in tables:
         found.extend(table.slice(0, limit - len(found)).to_pylist())
         if len(found) >= limit:
             break

@@ -15,6 +15,7 @@ from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.admitting import admitted
 from tasks.frames.arrow import pc
+from tasks.frames.cleaning import clean, without_personal
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import DOCUMENT, Refusal
 from tasks.frames.row_hashes import content_hashes
@@ -30,18 +31,21 @@ INLINE_BYTES = 4096  # statistics up to this size go into the shard's record, la
 
 
 def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piece: Piece) -> ShardResult:
-    """Store the clean rows, overlay and quarantine of `piece`; the same piece gives the same bytes anywhere.
+    """Store the clean rows, overlay, quarantine and filtered rows of `piece`; the same piece gives the same bytes anywhere.
 
-    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, what the contract found (`contract`,
-    see `Findings`, with examples as `told`); `statistics` of the training rows and what was `seen` of all (each a blob of that name
-    where it is not small). SchemaError when rows in are not rows out and quarantined together.
+    Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `filtered` rows by rule, what the
+    contract found (`contract`, see `Findings`, with examples as `told`); `statistics` of the training rows and what was `seen` of all
+    (each a blob of that name where it is not small). SchemaError when rows in are not rows out, quarantined and filtered together.
     """
-    rows, refused, findings, watched = admitted(section, schema, piece)
+    checked, refused, findings, watched = admitted(section, schema, piece)
+    rows, filtered, kept = clean(section, schema, checked)
+    watched = watched.take(pa.array(kept)) if filtered else watched
+    refused = without_personal(section, refused)
     rows_in = piece.stop - piece.start
-    if rows.num_rows + len(refused) != rows_in:
+    if rows.num_rows + len(refused) + len(filtered) != rows_in:
         raise SchemaError(
-            f"{piece.entries[0].name}: rows {piece.start + 1} to {piece.stop}: {rows_in} rows in, but {rows.num_rows} out and "
-            f"{len(refused)} quarantined; the file has changed since it was planned: run again"
+            f"{piece.entries[0].name}: rows {piece.start + 1} to {piece.stop}: {rows_in} rows in, but {rows.num_rows} out, "
+            f"{len(refused)} quarantined and {len(filtered)} filtered; the file has changed since it was planned: run again"
         )
     hashes = content_hashes(schema, rows)
     drawn_by = hashes
@@ -56,11 +60,14 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
         blobs["keys"] = put_table(store, keys_of(section.contract.unique, rows, watched, hashes))
     if refused:
         blobs["quarantine"] = put_table(store, quarantine_table(refused))
+    if filtered:
+        blobs["filtered"] = put_table(store, quarantine_table(filtered))
     facts = {
         "rows_in": rows_in,
         "rows_out": rows.num_rows,
         "splits": count_splits(splits),
-        "rules": dict(sorted(Counter(refusal.rule for refusal in refused).items())),
+        "rules": count_rules(refused),
+        "filtered": count_rules(filtered),
         "examples": first_of_each_rule(refused),
         "contract": findings.counts,
         "told": findings.examples,
@@ -121,6 +128,11 @@ def quarantine_table(refused: list[Refusal]) -> pa.Table:
             "raw": pa.array([r.raw for r in refused], pa.string()),
         }
     )
+
+
+def count_rules(refused: list[Refusal]) -> dict[str, int]:
+    """Rows by rule, in the rules' order."""
+    return dict(sorted(Counter(refusal.rule for refusal in refused).items()))
 
 
 def first_of_each_rule(refused: list[Refusal]) -> Mapping[str, str]:

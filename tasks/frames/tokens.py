@@ -42,6 +42,7 @@ def fit_tokens(section: TransformsSection, store: ObjectStore, manifest: Manifes
         "kind": manifest.meta["kind"],
         "task": manifest.meta["task"],
         "input": {"name": columns_of(manifest)[0].name, "context": section.max_tokens, "packing": section.packing},
+        "cleaning": manifest.meta["cleaning"],
         "target": {"name": BITS_PER_BYTE},
         "example": first[:EXAMPLE_CHARACTERS],
     }

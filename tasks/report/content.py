@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from tasks.report.formats import count, metric_name, metric_range, metric_value, ratio, size
+from tasks.report.rows import row_counts
 
 
 def gate_metric(view: Mapping[str, Any]) -> str:
@@ -32,8 +33,14 @@ def tiles(summary: Mapping[str, Any], metric: str) -> list[dict[str, str]]:
         shown.append({"label": f"{way} than fp32", "value": value, "detail": detail})
     data = summary.get("data")
     if data:
-        refused = f"of {count(data['rows_in'])}; {count(data['rows_quarantined'])} quarantined"
-        shown.append({"label": "Rows used", "value": count(data["rows_out"]), "detail": refused})
+        refused = ", ".join(f"{count(number)} {word}" for number, word in row_counts(data)[2:])
+        shown.append(
+            {
+                "label": "Rows used",
+                "value": count(data["rows_out"]),
+                "detail": f"of {count(data['rows_in'])}; {refused}",
+            }
+        )
     return shown
 
 
@@ -56,8 +63,13 @@ def split_shares(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def quarantine_rules(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """`rule` and `count`, most frequent first."""
+    """`rule` and `count` of the rows that were refused, most frequent first."""
     return sorted(dataset.get("quarantine") or [], key=lambda entry: -entry["count"])
+
+
+def filter_rules(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The same of the rows that passes left out."""
+    return sorted(dataset.get("filtered") or [], key=lambda entry: -entry["count"])
 
 
 def findings_told(data: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.report.content import (
+    filter_rules,
     findings_told,
     gate_metric,
     most_confused,
@@ -18,6 +19,7 @@ from tasks.report.content import (
 )
 from tasks.report.costs import HEADINGS, cost_cells, saved
 from tasks.report.formats import DECISIONS, count, metric_name, metric_range, metric_value, ratio, size
+from tasks.report.rows import row_sentence
 from tasks.report.serving import curl, serve_command
 
 COLOURS = re.compile(r"(--[a-z]+): light-dark\((#[0-9a-f]{6}),")
@@ -57,14 +59,14 @@ def _data(view: Mapping[str, Any], figures: Mapping[str, str]) -> Iterator[str]:
     if not data:
         return
     yield "## Data"
-    numbers = [count(data[name]) for name in ("rows_in", "rows_out", "rows_quarantined")]
-    yield f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined"
+    yield row_sentence(data)
     splits = split_shares(dataset)
     yield table(
         ("Split", "Rows", "Share"), ((s["name"], count(s["rows"]), f"{100 * s['share']:.1f} %") for s in splits)
     )
     yield table(("Rule", "Rows refused"), ((rule["rule"], count(rule["count"])) for rule in quarantine_rules(dataset)))
     yield "\n".join(f"- {_cell(told)}" for told in (*findings_told(data), *data.get("changes", ())))
+    yield table(("Rule", "Rows filtered"), ((rule["rule"], count(rule["count"])) for rule in filter_rules(dataset)))
     refused = view.get("quarantine") or []
     yield table(("File", "Row", "Reason"), ((row["_file"], row["_row"], row["reason"]) for row in refused))
     yield image("Rows by class", figures.get("balance"))

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from tasks.report import formats
 from tasks.report.content import (
     class_counts,
+    filter_rules,
     findings_told,
     gate_metric,
     most_confused,
@@ -52,6 +53,7 @@ def render(view: Mapping[str, Any], figures: Mapping[str, str] | None = None) ->
         splits=split_shares(view.get("dataset") or {}),
         balance_unit=class_counts(view)[1].capitalize(),
         rules=quarantine_rules(view.get("dataset") or {}),
+        filtered=filter_rules(view.get("dataset") or {}),
         quarantine=view.get("quarantine") or [],
         findings=findings_told(summary.get("data") or {}),
         confused=most_confused(view),

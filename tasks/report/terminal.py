@@ -22,6 +22,7 @@ from tasks.report.formats import (
     ratio,
     size,
 )
+from tasks.report.rows import row_sentence
 from tasks.report.serving import curl, serve_command
 
 WIDTH = 96
@@ -65,8 +66,7 @@ def line(label: str, text: str) -> str:
 def _data(summary: Mapping[str, Any]) -> Iterator[str]:
     data = summary.get("data")
     if data:
-        numbers = [count(data[name]) for name in ("rows_in", "rows_out", "rows_quarantined")]
-        yield line("Data", f"{numbers[0]} rows in, {numbers[1]} out, {numbers[2]} quarantined")
+        yield line("Data", row_sentence(data))
         for told in (*findings_told(data), *data.get("changes", ())):
             yield from wrapped("", f"- {told}", hanging=2)
 

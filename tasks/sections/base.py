@@ -39,7 +39,9 @@ class Section(BaseModel):
 
     def own_code(self) -> tuple[str, ...]:
         """The user's own functions that the section names, as `module:name`: their code is part of a key, too."""
-        return tuple(value for name, value in self if value and _marked(type(self), name, "own_code"))
+        named = (value for name, value in self if value and _marked(type(self), name, "own_code"))
+        below = (one for _, value in self if isinstance(value, tuple) for one in value if isinstance(one, Section))
+        return tuple(dict.fromkeys((*named, *(name for one in below for name in one.own_code()))))
 
 
 def _marked(section: type[Section], name: str, mark: str) -> Any:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from tasks.sections.base import NOT_IN_KEY, OWN_CODE, Section, Share, Url
 from tasks.sections.contract import ColumnRule, ContractSection
 from tasks.sections.media import AudioOptions, ImageOptions, SpectrogramOptions
+from tasks.sections.passes import DataPass
 
 FUNCTION = r"^([A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*)?$"  # a user's own, as module:name
 
@@ -140,6 +141,9 @@ class DataSection(Section):
         description="Your own function as module:name, from the current folder or PYTHONPATH: it gets the raw rows of a shard as a "
         "pandas.DataFrame and returns them changed; rows that it leaves out go to quarantine. Empty: none",
         json_schema_extra=OWN_CODE,
+    )
+    passes: tuple[DataPass, ...] = Field(
+        default=(), description="Cleaning: passes over the checked rows, in order; see each kind"
     )
     validation_share: Share = Field(
         default=0.15, description="Share of rows for validation, where the source does not declare it"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from storage.errors import CorruptArtifact
+from tasks.transforms.cleaning import NO_CLEANING, Cleaning
 from tasks.transforms.columns import RowRefused, Sifted, Values
 from tasks.transforms.items import ItemError, Refused
 from tasks.transforms.targets import BitsTarget, ClassTarget, NumberTarget, load_target
@@ -40,6 +41,7 @@ class Transforms:
     input: Input
     target: ClassTarget | NumberTarget | BitsTarget
     example: Any
+    cleaning: Cleaning = NO_CLEANING
 
     @classmethod
     def load(cls, files: Mapping[str, bytes]) -> "Transforms":
@@ -57,6 +59,7 @@ class Transforms:
                 _input(kind, data["task"], data["input"], files),
                 load_target(data["target"]),
                 data["example"],
+                Cleaning.load(data.get("cleaning", ())),  # what is written elsewhere than in `fit` may know of none
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifact(
@@ -84,17 +87,20 @@ class Transforms:
         return self.input.dtype
 
     def parse(self, items: Sequence[object]) -> dict[str, list[Any]]:
-        """A request's items as columns; ItemError names the first bad item and its fault."""
+        """A request's items as columns, cleaned as the training rows were; ItemError names the first bad item and its fault."""
         rows = []
         for index, item in enumerate(items):
             try:
                 rows.append(self.input.parse(item))
             except Refused as error:
                 raise ItemError(index, str(error)) from None
-        return {name: [row[i] for row in rows] for i, name in enumerate(self.input.columns)}
+        return self.cleaning.items({name: [row[i] for row in rows] for i, name in enumerate(self.input.columns)})
 
     def sift(self, columns: Mapping[str, Values]) -> Sifted:
         """Many rows, given by column: those that `parse` would take, and why not the others, in the same words."""
+        return self.cleaning.sifted(self._sift(columns))
+
+    def _sift(self, columns: Mapping[str, Values]) -> Sifted:
         if self.kind == "table":
             return self.input.sift(columns)  # pyright: ignore[reportAttributeAccessIssue]
         (name,) = self.input.columns

@@ -1,0 +1,1 @@
+"""Published quality rules over whole columns of texts: N texts, W words, L lines."""
