@@ -96,7 +96,7 @@ class FinewebPass(TextPass):
     )
     max_duplicate_line_characters: MostShare = Field(
         default=0.1,
-        description="duplicate_lines: less than this share of characters is in lines that came before (0.1)",
+        description="duplicate_lines: less than this share of characters is in lines that came before (the paper's text: 0.1; datatrove's code: 0.01)",
     )
     max_short_lines: MostShare = Field(
         default=0.67, description="short_lines: less than this share of lines has fewer than 30 characters (0.67)"
