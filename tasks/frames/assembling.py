@@ -14,12 +14,12 @@ from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.profile import build_profile
 from tasks.frames.schema import Schema
-from tasks.frames.statistics import MERGED_POINTS, Statistics, merge
+from tasks.frames.statistics import MERGED_POINTS, Merging, Statistics
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
 STATISTICS = "statistics.json"  # of all training rows, by column
-READERS = 16
+READERS, READ_AT_ONCE = 16, 256  # so that the statistics of thousands of shards are never held at once
 
 
 def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> Manifest:
@@ -64,9 +64,14 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
 
 def merged_statistics(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Statistics]:
     """Of all training rows, by column, merged in the shards' order."""
+    merging = {column.name: Merging() for column in schema.columns}
     with ThreadPoolExecutor(READERS) as readers:
-        found = [one for one in readers.map(carried(lambda shard: _statistics(store, shard)), shards) if one]
-    return {c.name: merge(Statistics.from_json(one[c.name]) for one in found) for c in schema.columns}
+        for start in range(0, len(shards), READ_AT_ONCE):
+            some = shards[start : start + READ_AT_ONCE]
+            for one in readers.map(carried(lambda shard: _statistics(store, shard)), some):
+                for name, data in one.items():
+                    merging[name].add(Statistics.from_json(data))
+    return {name: one.merged() for name, one in merging.items()}
 
 
 def read_statistics(store: ObjectStore, manifest: Manifest) -> dict[str, Statistics]:
