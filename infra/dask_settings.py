@@ -26,6 +26,9 @@ SETTINGS: dict[str, Any] = {
     "distributed.scheduler.active-memory-manager.start": False,  # there are no copies of results to be dropped
     "distributed.scheduler.worker-saturation": 1.0,  # no task waits at a worker, where it would be blamed for that one's death
     "distributed.scheduler.no-workers-timeout": "60s",
+    # A worker that dies is started again by its nanny. One that is just down for the second time 15 s after the first would, as Dask is set,
+    # not come back ever (distributed.deploy.spec, `_update_worker_status`), and in the end none would be left.
+    "distributed.deploy.lost-worker-timeout": "365 days",
     # Results are a few numbers, and go to the worker's folder beyond 60 % of its memory. What a worker holds beside them is the shard at
     # hand: waiting gives none of that back, so nobody is paused; beyond 95 % the worker starts anew, and the shard is begun again.
     "distributed.worker.memory.target": 0.6,

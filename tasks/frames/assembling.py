@@ -18,13 +18,13 @@ from tasks.frames.judging import judged
 from tasks.frames.profile import build_profile
 from tasks.frames.schema import Schema
 from tasks.frames.seen import merged
-from tasks.frames.statistics import MERGED_POINTS, Statistics, merge
+from tasks.frames.statistics import MERGED_POINTS, Merging, Statistics
 from tasks.sections import DataSection
 from tasks.splits import SPLITS
 
 STATISTICS = "statistics.json"  # of all training rows, by column
 CONTRACT = "contract.json"  # what all rows would fulfil, and what was seen of them
-READERS = 16
+READERS, READ_AT_ONCE = 16, 256  # so that the statistics of thousands of shards are never held at once
 
 
 def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> Manifest:
@@ -79,9 +79,14 @@ def assemble(section: DataSection, schema: Schema, shards: Sequence[ShardResult]
 
 def merged_statistics(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Statistics]:
     """Of all training rows, by column, merged in the shards' order."""
+    merging = {column.name: Merging() for column in schema.columns}
     with ThreadPoolExecutor(READERS) as readers:
-        found = [one for one in readers.map(carried(lambda shard: _kept(store, shard, "statistics")), shards) if one]
-    return {c.name: merge(Statistics.from_json(one[c.name]) for one in found) for c in schema.columns}
+        for start in range(0, len(shards), READ_AT_ONCE):
+            some = shards[start : start + READ_AT_ONCE]
+            for one in readers.map(carried(lambda shard: _kept(store, shard, "statistics")), some):
+                for name, data in one.items():
+                    merging[name].add(Statistics.from_json(data))
+    return {name: one.merged() for name, one in merging.items()}
 
 
 def seen_of_all(schema: Schema, shards: Sequence[ShardResult], store: ObjectStore) -> dict[str, Any]:

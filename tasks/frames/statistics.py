@@ -19,6 +19,7 @@ from tasks.transforms.waves import MAXIMUM
 
 POINTS = 128  # values kept of a column of a shard, where it has more different ones
 MERGED_POINTS = 1024  # … and of the whole data set
+RANKS_HELD = 2048  # shards whose points are held while they are merged
 
 
 @dataclass
@@ -134,18 +135,41 @@ def describe(column: Column, values: pa.ChunkedArray) -> Statistics:
     return found
 
 
-def merge(parts: Iterable[Statistics]) -> Statistics:
-    """One column's statistics over all shards, given in their order."""
-    merged, ranks = Statistics(), [Ranks()]
-    for part in parts:
+class Merging:
+    """One column's statistics over all shards, added in their order. Beyond 2,048 shards it holds no more than these have."""
+
+    def __init__(self) -> None:
+        self._merged, self._ranks = Statistics(), [Ranks()]
+
+    def add(self, part: Statistics) -> None:
+        merged = self._merged
         merged.rows += part.rows
         merged.missing += part.missing
         merged.moments.add(part.moments)
         merged.counts.update(part.counts)
         merged.channels = _summed(merged.channels, part.channels)
-        ranks.append(part.ranks)
-    merged.ranks = Ranks.of(*(np.concatenate([getattr(one, name) for one in ranks]) for name in ("values", "weights")))
-    return merged
+        self._ranks.append(part.ranks)
+        if len(self._ranks) > RANKS_HELD:
+            self._ranks = [self._joined().thinned(POINTS * RANKS_HELD // 4)]
+
+    def merged(self) -> Statistics:
+        """The statistics of all that was added."""
+        self._merged.ranks = self._joined()
+        return self._merged
+
+    def _joined(self) -> Ranks:
+        values, weights = (
+            np.concatenate([getattr(one, name) for one in self._ranks]) for name in ("values", "weights")
+        )
+        return Ranks.of(values, weights)
+
+
+def merge(parts: Iterable[Statistics]) -> Statistics:
+    """One column's statistics over all shards, given in their order."""
+    merging = Merging()
+    for part in parts:
+        merging.add(part)
+    return merging.merged()
 
 
 def _finite(value: Any) -> float:

@@ -1,6 +1,7 @@
 """Stage prepare on Dask, killed in mid-work: what `make soak-workers` does at fifty drawn moments."""
 
 import io
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,8 @@ def test_killed_workers_a_killed_scheduler_and_a_killed_run_leave_the_same_bytes
     rows, settings = Rows(tmp_path / "rows", FILES, ROWS, SHARD_ROWS), {"PREFECT_API_URL": prefect_api}
     rows.write()
     wanted = undisturbed(tmp_path / "undisturbed", rows, settings)
+    told = [json.loads(line) for line in (tmp_path / "undisturbed" / "events.jsonl").read_text().splitlines()]
+    assert [one["stage"] for one in told if one.get("event") == "cluster"] == ["prepare"]  # encode works on the same
     kills = [Kill("worker", 2, 0), Kill("scheduler", 20, 0), Kill("run", 40, 0)]
     trial = tried(0, kills, tmp_path / "killed", rows, settings, wanted)
     assert trial.faults == []

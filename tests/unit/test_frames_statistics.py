@@ -6,7 +6,7 @@ import pytest
 
 from tasks.frames.profile import BINS, build_profile
 from tasks.frames.schema import Column
-from tasks.frames.statistics import MERGED_POINTS, POINTS, Ranks, Statistics, describe, merge
+from tasks.frames.statistics import MERGED_POINTS, POINTS, Merging, Ranks, Statistics, describe, merge
 
 NUMBER, COLOUR = Column("x", "number"), Column("colour", "category")
 SHARES = np.linspace(0, 1, 41).tolist()
@@ -79,3 +79,16 @@ def test_a_histogram_has_bins_of_about_equal_counts_that_add_up():
     assert len(found["counts"]) == BINS
     assert sum(found["counts"]) == 30_000
     assert max(found["counts"]) - min(found["counts"]) < 3 * 30_000 / POINTS
+
+
+def test_of_thousands_of_shards_no_more_is_held_and_the_quantiles_stay_near(monkeypatch: pytest.MonkeyPatch):
+    values = np.random.default_rng(3).normal(size=50_000)
+    whole, merging = merge(parts(values, [500] * 100)), Merging()
+    monkeypatch.setattr("tasks.frames.statistics.RANKS_HELD", 16)
+    for part in parts(values, [500] * 100):
+        merging.add(part)
+        assert sum(len(ranks.values) for ranks in merging._ranks) <= 20 * POINTS
+    found = merging.merged()
+    assert (found.rows, found.moments, found.ranks.weights.sum()) == (whole.rows, whole.moments, 50_000)
+    places = np.searchsorted(np.sort(values), found.ranks.quantiles(SHARES)) / 50_000
+    assert np.abs(places - SHARES).max() < 3 / POINTS

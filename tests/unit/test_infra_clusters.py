@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,19 @@ def test_a_local_cluster_is_processes_of_one_thread_that_end_with_it(tmp_path: P
         assert all(worker["local_directory"].startswith(str(tmp_path)) for worker in workers)
     assert events == [{"event": "cluster", "cluster": "local", "workers": 2}]
     wait_for(lambda: all(map(gone, pids)), "the workers' end")
+
+
+def test_a_dashboard_is_offered_to_this_machine_alone_where_bokeh_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("bokeh", reason="needs bokeh: pip install bokeh")
+    monkeypatch.setenv("MILLRACE_ROOT", str(tmp_path / "root"))
+    events: list[dict[str, str]] = []
+    with open_cluster(ClusterSection(workers=1), events.append):
+        link = events[0]["dashboard"]
+        assert link.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(link, timeout=30) as answer:
+            assert b"bokeh" in answer.read()
 
 
 def test_temporary_files_below_a_long_path_are_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from infra.clusters import open_cluster
-from infra.pods import cluster_spec
+from infra.pods import cluster_spec, pods, workers
 from storage.errors import ConfigError
 from tasks.sections import ClusterSection
 
@@ -49,9 +49,33 @@ def test_workers_get_what_the_section_says_and_no_privileges(spec: dict[str, Any
     assert (worker["replicas"], container["image"]) == (3, "registry.example/millrace:1")
     assert container["args"][:4] == ["dask", "worker", "--nthreads", "1"]
     assert container["resources"] == {"limits": {"memory": "2.5Gi"}, "requests": {"memory": "2.5Gi", "cpu": "0.5"}}
+    variables = {one["name"]: one["value"] for one in container["env"]}
+    assert variables["DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE"] == "False"
+    assert variables["OMP_NUM_THREADS"] == "1"
     assert container["envFrom"] == [{"secretRef": {"name": "store"}}]
     assert container["securityContext"]["allowPrivilegeEscalation"] is False
     assert spec["spec"]["scheduler"]["spec"]["containers"][0]["args"][:2] == ["dask", "scheduler"]
+
+
+def test_pods_come_and_go_between_the_least_and_the_greatest_number():
+    assert workers(SECTION) == (3, 3)
+    assert workers(SECTION.model_copy(update={"max_workers": 20})) == (3, 20)
+    assert workers(ClusterSection(address="kubernetes", max_workers=5)) == (2, 5)
+    with pytest.raises(
+        ConfigError, match=r"cluster\.max_workers: found 1, wanted at least cluster\.workers, which is 3"
+    ):
+        workers(SECTION.model_copy(update={"max_workers": 1}))
+
+
+def test_the_autoscaler_is_asked_for_where_the_number_may_change(monkeypatch: pytest.MonkeyPatch):
+    asked: list[dict[str, int]] = []
+    made = type("Made", (), {"__enter__": lambda self: self, "__exit__": lambda *_: None})
+    monkeypatch.setattr(made, "adapt", lambda self, **numbers: asked.append(numbers), raising=False)
+    monkeypatch.setattr("dask_kubernetes.operator.KubeCluster", lambda **_: made())
+    for most in (0, 3, 9):
+        with pods(SECTION.model_copy(update={"max_workers": most})):
+            pass
+    assert asked == [{"minimum": 3, "maximum": 9}]
 
 
 def test_what_is_missing_for_a_cluster_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

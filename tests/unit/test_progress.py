@@ -74,3 +74,38 @@ def test_a_stages_line_is_in_the_log_of_the_whole_run_too_once(monkeypatch: pyte
     reporter("train", stage)({"event": "done"})
     reporter("pipeline", whole)({"event": "done"})
     assert (stage.lines, whole.lines) == (["train: done"], ["train: done", "pipeline: done"])
+
+
+def test_what_is_done_piece_by_piece_tells_its_pace_and_the_time_left(monkeypatch: pytest.MonkeyPatch):
+    clock = [100.0]
+    monkeypatch.setattr("tasks.progress.time.monotonic", lambda: clock[0])
+    seen: list[progress.Event] = []
+    stop, report = progress.listen(seen.append), reporter("prepare", Log())
+    try:
+        for seconds, done in ((0, 20), (0.5, 21), (10, 40), (20, 100)):
+            clock[0] = 100 + seconds
+            report({"done": done, "total": 100, "rows": 1000 * done})
+    finally:
+        stop()
+    assert [(one.get("rows_per_second"), one.get("time_left")) for one in seen] == [
+        (None, None),
+        (None, None),
+        (2000, "30 s"),
+        (4000, None),
+    ]
+    assert describe(seen[2]) == "prepare: shard 40/100, 40,000 rows, 2,000 rows/s, 30 s left"
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(119, "119 s"), (600, "10 min"), (9000, "2.5 h")])
+def test_a_long_time_is_said_in_minutes_and_hours(seconds: float, said: str, monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr("tasks.progress.time.monotonic", lambda: clock[0])
+    seen: list[progress.Event] = []
+    stop, report = progress.listen(seen.append), reporter("prepare", Log())
+    try:
+        report({"done": 0, "total": 2})
+        clock[0] = seconds
+        report({"done": 1, "total": 2})
+    finally:
+        stop()
+    assert seen[1]["time_left"] == said
