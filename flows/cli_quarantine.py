@@ -49,7 +49,7 @@ def _text(digest: str, rows_in: int, found: Mapping[str, Refused]) -> Iterator[s
     for rule, one in found.items():
         named = ", ".join(f"{file} ({rows:,})" for file, rows in one.files.most_common(FILES_NAMED))
         more = f" and {len(one.files) - FILES_NAMED:,} more files" if len(one.files) > FILES_NAMED else ""
-        yield f"\n{rule}: {one.rows:,} rows, in {named}{more}"
+        yield f"\n{rule}: {one.rows:,} {'row' if one.rows == 1 else 'rows'}, in {named}{more}"
         for row in one.examples:
             raw = " ".join(row["raw"].split())
             number = f" row {row['_row']}" if row["_row"] else ""

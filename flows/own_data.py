@@ -10,7 +10,7 @@ from flows import own_wording as wording
 from flows import sizing
 from flows.commented import commented
 from flows.own_names import model_name
-from flows.settings import PipelineConfig, merge, mistakes, nest, resolve
+from flows.settings import PipelineConfig, merge, mistakes, nest, resolve, with_contract
 from storage.errors import ConfigError, SchemaError
 from storage.root import data_root
 from storage.surroundings import surrounded
@@ -176,6 +176,7 @@ def _checked(overrides: Mapping[str, Any]) -> dict[str, Any]:
     wishes: dict[str, Any] = {}
     for dotted, value in overrides.items():
         wishes = merge(wishes, nest(dotted, value))
+    wishes = with_contract(wishes)
     some = merge(
         {"name": "some", "data": {"sources": [{"url": "some"}], "kind": "table"}, "train": {"family": "mlp"}}, wishes
     )

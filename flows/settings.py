@@ -64,7 +64,7 @@ def resolve(
     merged = merge(merged, config or {})
     for dotted, value in (overrides or {}).items():
         merged = merge(merged, nest(dotted, value))
-    merged = _with_contract(merged)
+    merged = with_contract(merged)
     if not merged:
         raise ConfigError(
             "nothing to run: found neither a preset nor a config, wanted one of them; see `millrace presets`"
@@ -75,7 +75,7 @@ def resolve(
         raise ConfigError(mistakes(error, merged)) from None
 
 
-def _with_contract(config: dict[str, Any]) -> dict[str, Any]:
+def with_contract(config: dict[str, Any]) -> dict[str, Any]:
     """`data.contract` as it stands in the file that it names."""
     data = config.get("data")
     path = data.get("contract") if isinstance(data, Mapping) else None

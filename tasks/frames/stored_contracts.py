@@ -12,6 +12,7 @@ from tasks.frames.assembling import CONTRACT
 from tasks.frames.inferring import STANDARD_ERRORS
 from tasks.frames.seen import Seen
 from tasks.frames.stored_rows import open_dataset
+from tasks.sections import ContractSection
 
 NOTEWORTHY = 0.02  # a share of missing values that differs by less is not told
 VALUES_NAMED = 5
@@ -33,9 +34,10 @@ def read_contract(store: ObjectStore, dataset: str) -> StoredContract:
     if CONTRACT not in manifest.files:
         raise NotFound(f"data set {dataset[:12]}: was made before contracts were kept; run again to have one")
     kept = json.loads(read_blob(store, manifest.files[CONTRACT]))
+    rules = ContractSection.model_validate(kept["contract"]).model_dump(mode="json", exclude_defaults=True)
     types = {column["name"]: column["type"] for column in manifest.meta["schema"]}
     return StoredContract(
-        kept["contract"],
+        rules,
         kept["seen"],
         {**dict.fromkeys(manifest.meta["unused"], ""), **types},
         manifest.meta["rows_out"],

@@ -74,11 +74,11 @@ def filter_rules(dataset: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def findings_told(data: Mapping[str, Any]) -> list[str]:
     """What the contract found in rows that were kept, a line each; `data`: of the summary."""
-    words = {"fix": "changed", "warn": "told"}
+    words = {"fix": "changed", "warn": "kept as they are"}
     return [
         one["example"]
         if one["rule"].endswith(": share")
-        else f"{one['rule']}: {count(one['count'])} rows {words[one['action']]}"
+        else f"{one['rule']}: {count(one['count'])} {'row' if one['count'] == 1 else 'rows'} {words[one['action']]}"
         + (f", e.g. {one['example']}" if one["example"] else "")
         for one in data.get("findings", ())
     ]

@@ -145,7 +145,7 @@ class ShareRule(Section):
 
 
 class ContractSection(Section):
-    """The rules of a data set, as `millrace contract` writes them. Of a column that `data.columns` names too, that counts."""
+    """The rules of a data set, as `millrace contract` writes them. They count before what `data.columns` says of a column."""
 
     columns: tuple[ColumnRule, ...] = Field(default=(), description="Rules for a column each")
     rows: tuple[RowRule, ...] = Field(default=(), description="Rules between the columns of a row")

@@ -162,8 +162,8 @@ class DataSection(Section):
 
     @property
     def rules(self) -> dict[str, ColumnRule]:
-        """What is declared, by column: the contract's, and over it those of `columns`."""
-        return {rule.name: rule for rule in (*self.contract.columns, *self.columns)}
+        """What is declared, by column: those of `columns`, and over them the contract's."""
+        return {rule.name: rule for rule in (*self.columns, *self.contract.columns)}
 
     @field_validator("encoding")
     @classmethod

@@ -144,7 +144,7 @@ def test_a_data_set_keeps_its_own_contract(tmp_path: Path):
 
 
 def test_a_changed_source_says_what_changed_and_the_digest_knows_nothing_of_it(tmp_path: Path):
-    first, _store_url = a_run(tmp_path, table(), "20260101-000000-00000001", columns=[])
+    first, _ = a_run(tmp_path, table(), "20260101-000000-00000001", columns=[])
     changed = ["age,city,size,label", *(f"{n % 50},{'ABD'[n % 3]}town,{n % 7},{'yn'[n % 2]}" for n in range(200))]
     for number in range(10, 60):
         changed[number] = f",{'ABD'[number % 3]}town,1,y"

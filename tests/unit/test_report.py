@@ -274,3 +274,27 @@ def test_candidates_of_very_different_sizes_are_drawn_without_a_word_on_the_cons
         for n, value in sizes.items()
     ]
     assert candidates_plot(candidates, "perplexity").startswith("<svg")
+
+
+def test_what_a_contract_found_and_what_changed_stands_beside_the_rows():
+    found = view()
+    told = [
+        {
+            "rule": "age: range",
+            "action": "fix",
+            "count": 1,
+            "example": "a.csv row 9: column 'age': found '-4', wanted at least 0",
+        },
+        {
+            "rule": "city: share",
+            "action": "warn",
+            "count": 7,
+            "example": f"column 'city': {EVIL!r} in 40.0% of the rows",
+        },
+    ]
+    found["summary"]["data"] |= {"findings": told, "changes": ["column 'size' is new"]}
+    page = Page(render(found))
+    for text in (page.text, " ".join(summary_text(found["summary"]).split()), to_markdown(found, {})):
+        for wanted in ("age: range: 1 row changed, e.g. a.csv row 9", "in 40.0% of the rows", "column 'size' is new"):
+            assert wanted in text
+    assert EVIL not in render(found)
