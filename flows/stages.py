@@ -11,7 +11,7 @@ from flows.settings import PipelineConfig
 from flows.steps import CHOOSE, COMPRESS, ENCODE, FIT, JUDGE, MEASURE, PREPARE, RELEASE, SCORE, TRAIN, Step
 from infra.machine import processor, resolve_device
 from storage.refs import ArtifactRef, DatasetRef, FeaturesRef, ModelRef, ReleaseRef, ScoresRef, TransformsRef
-from tasks.frames.identity import source_identity
+from tasks.frames.identity import source_identity, tokenizer_identity
 from tasks.judgement import ALREADY_CHAMPION, Champion, Judgement, find_champion
 from tasks.pinning import pinned_transforms
 from tasks.recipes import UNCOMPRESSED, recipes_for
@@ -64,7 +64,7 @@ def prepare(run: Steps) -> Prepared:
     dataset = run.step(PREPARE, identity=source_identity(run.config.data))
     config = run.config
     pinned = pinned_transforms(config.transforms.pin, run.storage, config.name, config.release.alias)
-    transforms = run.step(FIT, dataset=dataset, pinned=pinned)
+    transforms = run.step(FIT, dataset=dataset, pinned=pinned, tokenizer=tokenizer_identity(config.transforms))
     features = run.step(ENCODE, dataset=dataset, transforms=transforms)
     return Prepared(dataset, transforms, features)
 

@@ -35,7 +35,7 @@ class Step:
 
 
 PREPARE = Step("prepare", "tasks.preparation:prepare", sections=("data", "cluster"), inputs=("identity",))
-FIT = Step("fit", "tasks.preparation:fit", sections=("transforms",), inputs=("dataset", "pinned"))
+FIT = Step("fit", "tasks.preparation:fit", sections=("transforms",), inputs=("dataset", "pinned", "tokenizer"))
 ENCODE = Step("encode", "tasks.preparation:encode", sections=("cluster",), inputs=("dataset", "transforms"))
 TRAIN = Step("train", "tasks.training:train", sections=("train",), inputs=("device", "features"))
 COMPRESS = Step(

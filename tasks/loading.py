@@ -11,9 +11,8 @@ import numpy as np
 
 from tasks.splits import Samples, epoch_order
 
-WHOLE = (
-    1 << 24
-)  # up to so many rows the order is drawn as a whole (128 MB); of more, only the places that a batch asks for
+WHOLE = 1 << 24  # an epoch's order of up to so many rows is drawn as a whole: 128 MB
+PLACES = 1 << 14  # of more rows so many places at a time
 ROUNDS = 8
 _MIX = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)  # SplitMix64 (Steele 2014)
 
@@ -25,7 +24,7 @@ class Sampler:
         self.rows, self.seed = rows, seed
         self.steps = -(-rows // batch_size)
         """Batches in an epoch."""
-        self._order: tuple[int, np.ndarray] | None = None
+        self._drawn = (-1, 0, np.empty(0, np.int64))  # epoch, first place, rows
 
     def batch(self, consumed: int) -> np.ndarray:
         """(B,) the batch that begins after `consumed` rows; what is left of it where they end within one."""
@@ -47,11 +46,17 @@ class Sampler:
         return place // (size + 1) if place < longer * (size + 1) else (place - longer) // size
 
     def _places(self, epoch: int, start: int, stop: int) -> np.ndarray:
-        if self.rows > WHOLE:
-            return scattered(np.arange(start, stop), self.rows, self.seed, epoch)
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, epoch_order(self.rows, self.seed, epoch)
-        return self._order[1][start:stop]
+        known, first, drawn = self._drawn
+        if known != epoch or not first <= start <= stop <= first + len(drawn):
+            first = 0 if self.rows <= WHOLE else start
+            self._drawn = epoch, first, self._draw(epoch, first, stop)
+        return self._drawn[2][start - first : stop - first]
+
+    def _draw(self, epoch: int, first: int, stop: int) -> np.ndarray:
+        if self.rows <= WHOLE:
+            return epoch_order(self.rows, self.seed, epoch)
+        places = np.arange(first, min(self.rows, max(stop, first + PLACES)))
+        return scattered(places, self.rows, self.seed, epoch)
 
 
 @dataclass

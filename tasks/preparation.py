@@ -45,8 +45,9 @@ def _unchanged(data: DataSection, identity: dict[str, Any]) -> list[list[File]]:
 
 
 @step("fit")
-def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, storage: str) -> TransformsRef:
-    """Fit tokenizer, scaler, categories and label names on the training rows; `pinned`: a digest of transforms to take as they are."""
+def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, tokenizer: str, storage: str) -> TransformsRef:
+    """Fit tokenizer, scaler, categories and label names on the training rows; `pinned`: a digest of transforms to take as they are;
+    `tokenizer`: that of the file of a tokenizer to take as it is."""
     from tasks.frames.fitting import fit_transforms
     from tasks.frames.pinned import check_pinned
 
@@ -54,7 +55,7 @@ def fit(transforms: TransformsSection, dataset: DatasetRef, pinned: str, storage
     if pinned:
         check_pinned(store, pinned, dataset.digest)
         return TransformsRef(storage, pinned)
-    files = fit_transforms(transforms, store, dataset.digest)
+    files = fit_transforms(transforms, store, dataset.digest, tokenizer)
     return TransformsRef(storage, put_files(store, "transforms", files, {"dataset": dataset.digest}))
 
 

@@ -39,14 +39,17 @@ from tasks.transforms.waves import MAXIMUM
 BATCH = 1000
 
 
-def fit_transforms(section: TransformsSection, store: ObjectStore, dataset_digest: str) -> dict[str, bytes]:
-    """`transforms.json`, and `tokenizer.json` for text, fitted on the data set's training rows only.
+def fit_transforms(
+    section: TransformsSection, store: ObjectStore, dataset_digest: str, tokenizer: str = ""
+) -> dict[str, bytes]:
+    """`transforms.json`, and `tokenizer.json` for text, fitted on the data set's training rows only. `tokenizer`: the identity of the one that
+    `section` names.
 
     SchemaError when a classification has fewer than two classes among them.
     """
     manifest = open_dataset(store, dataset_digest)
     if manifest.meta["task"] == "language_model":
-        return fit_tokens(section, store, manifest)
+        return fit_tokens(section, store, manifest, tokenizer)
     columns = columns_of(manifest)
     kind = manifest.meta["kind"]
     statistics = read_statistics(store, manifest)

@@ -27,7 +27,7 @@ from tasks.frames.faults import reading
 from tasks.frames.filesystems import filesystem
 from tasks.frames.sources import File, labels_beside, locate
 from tasks.frames.streams import Entry, opened
-from tasks.sections import DataSection
+from tasks.sections import DataSection, TransformsSection
 
 CHUNK_BYTES = 4 << 20
 READERS = 16  # files hashed at once, as object stores answer slowly
@@ -48,6 +48,15 @@ Found = tuple[str, str, str, int]
 def source_identity(section: DataSection) -> dict[str, Any]:
     """The files of each source in order, as `[name, SHA-256]`; a set of scikit-learn's counts by its version."""
     return as_identity(identified(section))
+
+
+def tokenizer_identity(section: TransformsSection) -> str:
+    """The SHA-256 of the file of `transforms.tokenizer`; empty where none is named."""
+    if not section.tokenizer:
+        return ""
+    with reading(section.tokenizer):
+        fs, path = filesystem(section.tokenizer)
+    return contents([File(section.tokenizer, fs.unstrip_protocol(path))])[0][0]
 
 
 def as_identity(located: Sequence[Sequence[File]]) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""Fitting a byte-level BPE (Sennrich 2016) on the training passages, and the passages of a split as tokens."""
+"""A byte-level BPE, given or fitted (Sennrich 2016) on the training passages, and the passages of a split as tokens."""
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from storage.errors import ConfigError
 from storage.manifests import Manifest
 from storage.objects import ObjectStore
+from tasks.frames.given_tokenizers import check_same_ids, read_tokenizer
 from tasks.frames.raw import DOCUMENT
 from tasks.frames.stored_rows import columns_of, split_rows
 from tasks.sections import TransformsSection
@@ -17,10 +19,34 @@ from tasks.transforms.transforms import VERSION
 BATCH = 500
 LEAST = 257  # a token for each byte, and the end of text
 EXAMPLE_CHARACTERS = 200
+COMPARED_TEXTS = 1000  # which a given tokenizer must cut as the library does
 
 
-def fit_tokens(section: TransformsSection, store: ObjectStore, manifest: Manifest) -> dict[str, bytes]:
-    """`transforms.json` and `tokenizer.json` of a language model. The same rows give the same bytes."""
+def fit_tokens(section: TransformsSection, store: ObjectStore, manifest: Manifest, given: str) -> dict[str, bytes]:
+    """`transforms.json` and `tokenizer.json` of a language model. The same rows give the same bytes. `given`: the identity of the tokenizer that
+    `section` names, empty where it names none.
+    """
+    texts = (text for batch in passages(store, manifest, "train") for text, _ in batch)
+    if given:
+        tokenizer = read_tokenizer(section, given)
+        check_same_ids(tokenizer, islice(texts, COMPARED_TEXTS))
+    else:
+        tokenizer = _fit_tokenizer(section, texts)
+    first, _ = next(passages(store, manifest, "train"))[0]
+    data = {
+        "version": VERSION,
+        "kind": manifest.meta["kind"],
+        "task": manifest.meta["task"],
+        "input": {"name": columns_of(manifest)[0].name, "context": section.max_tokens, "packing": section.packing},
+        "cleaning": manifest.meta["cleaning"],
+        "target": {"name": BITS_PER_BYTE},
+        "example": first[:EXAMPLE_CHARACTERS],
+    }
+    fitted = json.dumps(data, ensure_ascii=False, sort_keys=True, allow_nan=False, indent=1).encode()
+    return {"transforms.json": fitted, "tokenizer.json": tokenizer}
+
+
+def _fit_tokenizer(section: TransformsSection, texts: Iterator[str]) -> bytes:
     if section.vocabulary_size < LEAST:
         raise ConfigError(
             f"transforms.vocabulary_size: found {section.vocabulary_size} for a language model, wanted at least {LEAST}: "
@@ -34,20 +60,8 @@ def fit_tokens(section: TransformsSection, store: ObjectStore, manifest: Manifes
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    texts = (text for batch in passages(store, manifest, "train") for text, _ in batch)
     tokenizer.train_from_iterator(texts, trainer)
-    first, _ = next(passages(store, manifest, "train"))[0]
-    data = {
-        "version": VERSION,
-        "kind": manifest.meta["kind"],
-        "task": manifest.meta["task"],
-        "input": {"name": columns_of(manifest)[0].name, "context": section.max_tokens, "packing": section.packing},
-        "cleaning": manifest.meta["cleaning"],
-        "target": {"name": BITS_PER_BYTE},
-        "example": first[:EXAMPLE_CHARACTERS],
-    }
-    fitted = json.dumps(data, ensure_ascii=False, sort_keys=True, allow_nan=False, indent=1).encode()
-    return {"transforms.json": fitted, "tokenizer.json": tokenizer.to_str().encode()}
+    return tokenizer.to_str().encode()
 
 
 def passages(store: ObjectStore, manifest: Manifest, split: str) -> Iterator[list[tuple[str, str]]]:

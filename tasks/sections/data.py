@@ -206,6 +206,16 @@ class TransformsSection(Section):
         le=1_000_000,
         description="Text: words kept, most frequent first; language model: byte-level tokens, at least 257",
     )
+    tokenizer: Url = Field(
+        default="",
+        description="Language model: a byte-level BPE to take instead of fitting one: path or URL of a tokenizer.json, or of a tiktoken file; "
+        "vocabulary_size then counts for nothing",
+        json_schema_extra=NOT_IN_KEY,  # its content is an input of the step
+    )
+    tokenizer_pattern: str = Field(
+        default="",
+        description="A tiktoken file: where a text is cut before pairs are merged: gpt2, or a regular expression, which the file does not hold",
+    )
     min_word_count: int = Field(default=2, ge=1, description="Text: rarer words are unknown")
     max_tokens: int = Field(
         default=256,

@@ -91,7 +91,8 @@ def pattern_of(data: Mapping[str, Any]) -> str:
     _check("use_regex after a Split", last.get("use_regex", True), False)
     _check("behavior of Split", (before[0]["behavior"], before[0]["invert"]), ("Isolated", False))
     _check("pattern of Split", *(list(before[0]["pattern"]), ["Regex"]))
-    return f"(?:{before[0]['pattern']['Regex']}){REST}"
+    regex = before[0]["pattern"]["Regex"]
+    return GPT2 if regex == GPT2 else f"(?:{regex}){REST}"
 
 
 def byte_ids(vocabulary: Mapping[str, int]) -> dict[bytes, int]:

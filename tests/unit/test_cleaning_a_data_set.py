@@ -73,7 +73,7 @@ def test_a_sum_that_does_not_hold_stops_the_run(tmp_path: Path, monkeypatch: pyt
     section, clean = reviews(tmp_path, [*CHANGES, *FILTERS]), shards.clean
     store = open_store(str(tmp_path / "store"))
     _, manifest, _ = prepared(section, store)
-    monkeypatch.setattr(shards, "clean", lambda *given: (clean(*given)[0], clean(*given)[1][1:]))
+    monkeypatch.setattr(shards, "clean", lambda *given: (made := clean(*given))._replace(refused=made.refused[1:]))
     with pytest.raises(SchemaError, match=r"20 rows in, but 10 out, 0 quarantined and 9 filtered"):
         prepared(section, open_store(str(tmp_path / "other")))
     monkeypatch.undo()

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks import loading
@@ -32,6 +32,7 @@ def sequence(loader: Loader, least: int) -> list[int]:
     return found
 
 
+@settings(deadline=None)
 @given(sizes, whole)
 def test_each_row_comes_once_an_epoch_in_batches_of_equal_size(size: tuple[int, int, int], limit: int) -> None:
     rows, batch_size, seed = size
@@ -47,6 +48,7 @@ def test_each_row_comes_once_an_epoch_in_batches_of_equal_size(size: tuple[int, 
             assert max(counts) - min(counts) <= 1
 
 
+@settings(deadline=None)
 @given(sizes, whole, st.integers(0, 150))
 def test_from_any_point_the_rest_is_the_same(size: tuple[int, int, int], limit: int, consumed: int) -> None:
     rows, batch_size, seed = size
@@ -57,6 +59,7 @@ def test_from_any_point_the_rest_is_the_same(size: tuple[int, int, int], limit: 
         assert from_there[:rows] == from_start[consumed : consumed + rows]
 
 
+@settings(deadline=None)
 @given(sizes, st.sampled_from([1, 2, 4]), st.integers(0, 100))
 def test_any_number_of_ranks_shares_the_same_sequence(size: tuple[int, int, int], ranks: int, consumed: int) -> None:
     rows, batch_size, seed = size

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.transforms.streams import PACKINGS, TokenStream, open_stream, pack, write_stream
@@ -41,6 +41,7 @@ def expected(lengths: list[list[int]]) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("packing", PACKINGS)
+@settings(deadline=None)
 @given(documents, st.integers(1, 10), st.integers(1, 5))
 def test_each_token_is_a_target_once_after_the_one_before_it(
     packing: str, lengths: list[list[int]], context: int, rows_a_part: int
@@ -56,6 +57,7 @@ def test_each_token_is_a_target_once_after_the_one_before_it(
         assert pairs == expected(lengths)
 
 
+@settings(deadline=None)
 @given(documents, st.integers(1, 10))
 def test_best_fit_cuts_no_document_that_fits_and_the_others_into_whole_windows_and_a_rest(
     lengths: list[list[int]], context: int
