@@ -86,14 +86,12 @@ class TypedParser:
         wanted = {name: NUMERIC.get(kind, pa.string()) for name, kind in kinds.items() if name not in self._texts}
         numbers = [name for name, kind in wanted.items() if kind != pa.string()]
         types = {**dict.fromkeys(kinds, pa.string()), **wanted}
-        try:
-            table, ragged = parse(data, dialect, types, self._missing)
-            surprising = any(is_surprising(table.column(name)) for name in numbers)
-        except pa.ArrowInvalid:
-            surprising = True
-        if surprising or ("integer" in kinds.values() and has_hexadecimal(data)):
-            table, ragged = parse(data, dialect, dict.fromkeys(kinds, pa.string()), self._missing)
-            table = self._numbers(table, {name: kinds[name] for name in numbers})
+        may_differ = "integer" in kinds.values() and has_hexadecimal(data)
+        found = None if may_differ else _typed(data, dialect, types, numbers, self._missing)
+        if found is None:
+            texts, ragged = parse(data, dialect, dict.fromkeys(kinds, pa.string()), self._missing)
+            found = self._numbers(texts, {name: kinds[name] for name in numbers}), ragged
+        table, ragged = found
         return _coded(table, [name for name, kind in kinds.items() if kind == "category"]), ragged
 
     def _numbers(self, table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
@@ -111,6 +109,17 @@ class TypedParser:
 def typed_parser(schema: Schema, missing: tuple[str, ...]) -> TypedParser:
     """The parser of a data set; it learns from one shard for the next."""
     return TypedParser(schema, missing)
+
+
+def _typed(
+    data: bytes, dialect: Dialect, types: Mapping[str, Any], numbers: Sequence[str], missing: Sequence[str]
+) -> tuple[pa.Table, list[Any]] | None:
+    """As `parse`; None where a cell is not of its type, or Arrow read a number that no text of ours stands for."""
+    try:
+        table, ragged = parse(data, dialect, types, missing)
+    except pa.ArrowInvalid:
+        return None
+    return None if any(is_surprising(table.column(name)) for name in numbers) else (table, ragged)
 
 
 def _coded(table: pa.Table, names: Iterable[str]) -> pa.Table:

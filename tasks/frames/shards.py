@@ -101,7 +101,7 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
         buffer,
         compression="zstd",
         store_schema=not coded,
-        use_dictionary=[
+        use_dictionary=[  # pyright: ignore[reportArgumentType]
             name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)
         ],
         column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
