@@ -209,8 +209,8 @@ def test_data_that_will_not_do_are_refused_with_the_reason(
 def test_what_is_no_data_is_refused_with_the_next_step(tmp_path: Path):
     (tmp_path / "m.csv").write_text("")
     assert "the file is empty" in said(str(tmp_path / "m.csv"), target="a")
-    (tmp_path / "list.json").write_text('[{"a": 1}]')
-    assert "write one JSON object a line" in said(str(tmp_path / "list.json"), target="a")
+    (tmp_path / "list.json").write_text('{"a": 1, "b": 2}')
+    assert "name the list's place in data.json_records" in said(str(tmp_path / "list.json"), target="a")
     (tmp_path / "sheet.xlsx").write_bytes(b"PK")
     assert "save the sheet as CSV" in said(str(tmp_path / "sheet.xlsx"), target="a")
     assert "did you mean 'sheet.xlsx'?" in said(str(tmp_path / "sheets.xlsx"), target="a")

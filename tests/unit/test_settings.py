@@ -37,6 +37,7 @@ NEVER_IN_KEY = {
     "storage.verify_share",
     "cluster.address",
     "cluster.workers",
+    "cluster.max_workers",
     "cluster.memory_gib",
     "cluster.tls_ca",
     "cluster.tls_cert",
@@ -45,6 +46,8 @@ NEVER_IN_KEY = {
     "cluster.namespace",
     "cluster.cpus",
     "cluster.secret",
+    "data.sources.version",
+    "transforms.tokenizer",
 }
 
 
