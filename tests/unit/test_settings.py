@@ -189,7 +189,7 @@ def test_exactly_what_does_not_decide_the_result_is_left_out_of_the_key():
     assert every - leaves(config.key_fields()) == NEVER_IN_KEY
 
 
-@pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "train.device"}))
+@pytest.mark.parametrize("field", sorted(NEVER_IN_KEY - {"data.sources.url", "data.sources.version", "train.device"}))
 def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
     values: dict[str, Any] = {
         "data.root": "s3://bucket",
@@ -202,6 +202,7 @@ def test_a_setting_that_does_not_decide_the_result_changes_no_key(field: str):
         "storage.verify_share": 0.5,
         "cluster.address": "cuda",
         "transforms.pin": "champion",
+        "transforms.tokenizer": "tokenizer.json",
         "release.approval.ask": True,
         "train.on_other_conditions": "restart",
         **dict.fromkeys(
