@@ -81,18 +81,25 @@ class TypedParser:
     def parse(self, data: bytes, dialect: Dialect) -> tuple[pa.Table, list[Any]]:
         """As `parse`, without columns that the schema does not have."""
         kinds = {name: self._kinds[name] for name in dialect.header if name in self._kinds}
-        wanted = {name: NUMERIC.get(kind, pa.string()) for name, kind in kinds.items() if name not in self._texts}
-        numbers = [name for name, kind in wanted.items() if kind != pa.string()]
-        types = {**dict.fromkeys(kinds, pa.string()), **wanted}
+        texts = dict.fromkeys(kinds, pa.string())
+        wanted = {name: NUMERIC[kind] for name, kind in kinds.items() if kind in NUMERIC and name not in self._texts}
+        parsed = None if self._may_be_hexadecimal(kinds, data) else self._typed(data, dialect, {**texts, **wanted})
+        if parsed is None:
+            table, ragged = parse(data, dialect, texts)
+            parsed = self._numbers(table, {name: kinds[name] for name in wanted}), ragged
+        return _coded(parsed[0], [name for name, kind in kinds.items() if kind == "category"]), parsed[1]
+
+    def _typed(self, data: bytes, dialect: Dialect, types: Mapping[str, Any]) -> tuple[pa.Table, list[Any]] | None:
+        """None where a cell is not what Arrow, or we, take for a number."""
         try:
             table, ragged = parse(data, dialect, types, self._missing)
-            surprising = any(is_surprising(table.column(name)) for name in numbers)
         except pa.ArrowInvalid:
-            surprising = True
-        if surprising or ("integer" in kinds.values() and has_hexadecimal(data)):
-            table, ragged = parse(data, dialect, dict.fromkeys(kinds, pa.string()), self._missing)
-            table = self._numbers(table, {name: kinds[name] for name in numbers})
-        return _coded(table, [name for name, kind in kinds.items() if kind == "category"]), ragged
+            return None
+        numbers = (table.column(name) for name, kind in types.items() if kind != pa.string())
+        return None if any(map(is_surprising, numbers)) else (table, ragged)
+
+    def _may_be_hexadecimal(self, kinds: Mapping[str, str], data: bytes) -> bool:
+        return "integer" in kinds.values() and has_hexadecimal(data)
 
     def _numbers(self, table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
         """Texts as numbers, but for columns in which one is none."""

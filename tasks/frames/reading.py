@@ -1,5 +1,6 @@
 """One piece of a source → its rows as read."""
 
+from storage.objects import ObjectStore
 from tasks.frames import delimited, documents, idx, jsonlines, label_folders, own_function, parquet_rows, sklearn_sets
 from tasks.frames.pieces import Piece
 from tasks.frames.raw import Mark, Raw
@@ -8,29 +9,32 @@ from tasks.frames.sources import FOLDERS
 from tasks.sections import DataSection
 
 
-def read_piece(section: DataSection, piece: Piece, schema: Schema | None = None) -> Raw:
+def read_piece(
+    section: DataSection, piece: Piece, schema: Schema | None = None, store: ObjectStore | None = None
+) -> Raw:
     """All rows of `piece`, with their origin, as `data.function` leaves them; each is either in the table or refused.
 
-    `schema`: what they are going to be checked against, so that texts may be read as its types at once.
+    `schema`: what they are going to be checked against, so that texts may be read as its types at once. `store`: where its survey may have kept its text.
     """
-    raw = _read(section, piece, None if section.function else schema)
+    raw = _read(section, piece, None if section.function else schema, store)
     return own_function.apply(section.function, raw, piece) if section.function else raw
 
 
-def _read(section: DataSection, piece: Piece, schema: Schema | None) -> Raw:
+def _read(section: DataSection, piece: Piece, schema: Schema | None, store: ObjectStore | None) -> Raw:
     if piece.format in FOLDERS:
         return label_folders.read(section, piece)
     if piece.format == "documents" and piece.pattern is not None:
         return documents.read_archive(section, piece.entries[0], piece.pattern, piece.offset, piece.length)
     if piece.format == "documents" and not piece.document:
         return documents.read_files(section, piece.entries)
-    entry, part = piece.entries[0], Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn)
+    entry = piece.entries[0]
+    part = Mark(piece.start, piece.stop, piece.offset, piece.length, piece.torn, piece.kept)
     if piece.format in ("csv", "tsv"):
-        return delimited.read(section, piece.format, entry, piece.header, part, schema)
+        return delimited.read(section, piece.format, entry, piece.header, part, schema, store)
     if piece.format == "documents":
-        return documents.read_part(section, entry, part, piece.document)
+        return documents.read_part(section, entry, part, piece.document, store)
     if piece.format == "jsonl":
-        return jsonlines.read(section, entry, part)
+        return jsonlines.read(section, entry, part, store)
     if piece.format == "idx":
         return idx.read(section, entry, piece.start, piece.stop)
     if piece.format == "sklearn":

@@ -34,7 +34,7 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     Facts: `rows_in`, `rows_out`, rows of each of `splits`, refused rows by `rules` with `examples`, `statistics` of the training rows
     (where they are small; else a blob of that name). SchemaError when rows in are not rows out and quarantined together.
     """
-    rows, refused = check(section, schema, read_piece(section, piece, schema))
+    rows, refused = check(section, schema, read_piece(section, piece, schema, store))
     rows_in = piece.stop - piece.start
     if rows.num_rows + len(refused) != rows_in:
         raise SchemaError(
@@ -74,15 +74,14 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
     """
     kinds = {field.name: field.type for field in table.schema}
     coded = any(pa.types.is_dictionary(kind) for kind in kinds.values())
+    texts: Any = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)]
     buffer = pa.BufferOutputStream()
     pq.write_table(
         table,
         buffer,
         compression="zstd",
         store_schema=not coded,
-        use_dictionary=[
-            name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)
-        ],
+        use_dictionary=texts,
         column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
     )
     return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")
