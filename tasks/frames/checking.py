@@ -142,7 +142,7 @@ def _without(rows: pa.Table, kept: np.ndarray) -> pa.Table:
     ends = np.flatnonzero(~kept)
     starts = [0, *(ends + 1).tolist()]
     runs = [rows.slice(a, b - a) for a, b in zip(starts, [*ends.tolist(), len(kept)], strict=True) if b > a]
-    rows = pa.concat_tables(runs).combine_chunks() if len(runs) * FEW < len(kept) else rows.filter(pa.array(kept))
+    rows = pa.concat_tables(runs).combine_chunks() if 0 < len(runs) * FEW < len(kept) else rows.filter(pa.array(kept))
     for index, field in enumerate(rows.schema):
         if pa.types.is_dictionary(field.type):
             rows = rows.set_column(index, field.name, _used(rows.column(index).combine_chunks()))
