@@ -11,7 +11,7 @@ from storage.shards import ShardResult
 from tasks.frames.identity import with_contents
 from tasks.frames.parquet_rows import opened_file
 from tasks.frames.pieces import Piece, Survey, cut, surveys
-from tasks.frames.planning import surveying
+from tasks.frames.planning import look_into
 from tasks.frames.shelved import Report, Spread, complete, make_work
 from tasks.frames.sources import FORMATS, File, Group, group, locate, members_of
 from tasks.frames.streams import Entry, is_archive, plain_name
@@ -98,7 +98,7 @@ def plan_parts(
     return parts
 
 
-def look_into(_store: ObjectStore, survey: Survey) -> ShardResult:
+def look_into_footer(_store: ObjectStore, survey: Survey) -> ShardResult:
     """Facts of a Parquet file: its column names, and the rows of each row group."""
     with opened_file(survey.entry) as file:
         groups = [file.metadata.row_group(index).num_rows for index in range(file.metadata.num_row_groups)]
@@ -109,17 +109,18 @@ def _look(
     groups: Sequence[Group], section: DataSection, store: ObjectStore, spread: Spread, report: Report
 ) -> Iterator[tuple[list[str], Any]]:
     """Column names, and row groups or marks, of each file."""
-    footers = make_work("footer", look_into, ["tasks.batch.planning:look_into"], None, store.url)
-    works = {True: footers, False: surveying(section, store)}
-    wanted = {
-        is_footer: [surveys(one)[0] for one in groups if (one.format == "parquet") == is_footer] for is_footer in works
-    }
-    found = {
-        is_footer: iter(complete(work, wanted[is_footer], spread, _told(report))) for is_footer, work in works.items()
-    }
+    footers = make_work("footer", look_into_footer, ["tasks.batch.planning:look_into_footer"], None, store.url)
+    typed = [one for one in groups if one.format == "parquet"]
+    texts = [one for one in groups if one.format != "parquet"]
+    told = _told(report)
+    rows = iter(complete(footers, [surveys(one)[0] for one in typed], spread, told))
+    marks = iter(look_into(section, texts, store, spread, told))
     for one in groups:
-        header, rows = next(found[one.format == "parquet"]).facts["found"]
-        yield header, rows if one.format == "parquet" else [header, rows]
+        if one.format == "parquet":
+            yield tuple(next(rows).facts["found"])
+        else:
+            found = next(marks)
+            yield found[0][0], found
 
 
 def _told(report: Report) -> Report:
@@ -134,7 +135,7 @@ def _told(report: Report) -> Report:
 
 def _parts(section: DataSection, one: Group, found: Any, heavy: int) -> Iterator[Part]:
     if one.format != "parquet":
-        for piece in cut(section, one, [found]):
+        for piece in cut(section, one, found):
             yield Part(piece, (piece.start, piece.stop), heavy)
         return
     whole = Piece(one.format, one.split, one.entries, 0, 0)

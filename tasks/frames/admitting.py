@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from storage.errors import Unreadable
+from storage.objects import ObjectStore
 from tasks.frames.checking import Checked, check
 from tasks.frames.faults import read_twice
 from tasks.frames.pieces import Piece
@@ -12,10 +13,10 @@ from tasks.frames.schema import Schema
 from tasks.sections import DataSection
 
 
-def admitted(section: DataSection, schema: Schema, piece: Piece) -> Checked:
+def admitted(section: DataSection, schema: Schema, store: ObjectStore, piece: Piece) -> Checked:
     """The checked rows of `piece`. Where its one file is damaged, or not like the others, all of its rows are refused; SchemaError,
     Unreadable where they cannot be told one by one."""
-    found = read_twice(lambda: check(section, schema, read_piece(section, piece, schema)))
+    found = read_twice(lambda: check(section, schema, read_piece(section, piece, schema, store)))
     if not isinstance(found, Unreadable):
         return found
     if len(piece.entries) != 1 or piece.pattern is not None:

@@ -6,6 +6,7 @@ quotation (IANA text/tab-separated-values): a quotation mark there is a characte
 
 import csv
 import io
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -13,39 +14,50 @@ import numpy as np
 import pyarrow as pa
 
 from storage.errors import SchemaError, Unreadable
-from tasks.frames.encodings import not_text, open_text
+from storage.objects import ObjectStore
+from tasks.frames.encodings import not_text
+from tasks.frames.kept_text import content_of
 from tasks.frames.long_lines import is_too_long, too_long
 from tasks.frames.parsing import Dialect, parse, typed_parser
-from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, is_text, with_origin
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, is_text, with_origin
 from tasks.frames.schema import Schema
-from tasks.frames.spans import Spans, csv_cut, marks, spans
-from tasks.frames.streams import Entry, skip
+from tasks.frames.spans import Cut, Spans, csv_cut, spans
+from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
+ENDS = b"\n\r"  # bytes that end a line
 BOM = b"\xef\xbb\xbf"
 
 
-def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
-    """The file's column names and its rows in marks of `data.shard_rows`. Blank lines are no rows."""
-    delimiter = _delimiter(section, format)
-    found = spans(stream, csv_cut(delimiter, quoting=format == "csv"), ends=b"\n\r")
+def cutting(section: DataSection, format: str) -> Cut:
+    """How records are found."""
+    return csv_cut(_delimiter(section, format), quoting=format == "csv")
+
+
+def begin(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], Iterator[Spans]]:
+    """The file's column names, and its rows. Blank lines are no rows."""
+    found = spans(stream, cutting(section, format), ends=ENDS)
     header = list(section.csv.columns)
     if section.csv.header:
         first = next(found, None)
-        header = _header(first, delimiter, name, section.encoding)
-        found = chain([first.rest], found) if first else found
+        header = _header(first, _delimiter(section, format), name, section.encoding)
+        found = chain([first.part(1)], found) if first else found
     elif not header:
         raise SchemaError(f"{name}: has no header and data.csv.columns is empty; name its columns there")
-    return header, list(marks(found, section.shard_rows))
+    return header, found
 
 
 def read(
-    section: DataSection, format: str, entry: Entry, header: tuple[str, ...], part: Mark, schema: Schema | None = None
+    section: DataSection,
+    format: str,
+    entry: Entry,
+    header: tuple[str, ...],
+    part: Mark,
+    schema: Schema | None = None,
+    store: ObjectStore | None = None,
 ) -> Raw:
     """The rows of `part`: all columns as text; or those of `schema`, with its types where every cell of a column is of its type."""
-    with open_text(entry, section.encoding) as stream:
-        skip(stream, part.offset)
-        data = stream.read(RAW_LIMIT if is_too_long(part) else part.length)
+    data = content_of(section, entry, part, store)
     if is_too_long(part):
         empty = pa.table({name: pa.array([], pa.string()) for name in header})
         return Raw(with_origin(empty, entry.name, []), [too_long(entry.name, part, data)])

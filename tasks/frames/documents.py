@@ -12,9 +12,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from storage.objects import ObjectStore
 from tasks.frames.encodings import as_utf8, not_text, open_text
+from tasks.frames.kept_text import content_of
 from tasks.frames.raw import DOCUMENT, FILE, ROW, Mark, Raw, Refusal, cut, decode
-from tasks.frames.streams import Entry, read_members, skip
+from tasks.frames.streams import Entry, read_members
 from tasks.sections import DataSection
 
 TEXT = "text"
@@ -22,19 +24,27 @@ Document = tuple[str, str, int, Iterable[bytes]]
 """Name, hash, number of its first passage (from 1), and its passages."""
 
 
-def survey(stream: Any, section: DataSection) -> tuple[str, list[Mark]]:
-    """The document's hash, and its passages in marks of `data.shard_rows`."""
-    digest, marks = hashlib.blake2b(digest_size=8), list[Mark]()
-    row = start = offset = end = 0
-    for passage in passages(stream, section.passage_bytes):
-        digest.update(passage)
-        row, end = row + 1, end + len(passage)
-        if row - start == section.shard_rows:
-            marks.append(Mark(start, row, offset, end - offset))
-            start, offset = row, end
-    if row > start:
-        marks.append(Mark(start, row, offset, end - offset))
-    return digest.hexdigest(), marks
+class Survey:
+    """The passages of a stream in marks of `data.shard_rows`, and when all are given the document's hash: `digest`."""
+
+    def __init__(self, stream: Any, section: DataSection) -> None:
+        self._passages, self._shard_rows = passages(stream, section.passage_bytes), section.shard_rows
+        self._hash = hashlib.blake2b(digest_size=8)
+
+    @property
+    def digest(self) -> str:
+        return self._hash.hexdigest()
+
+    def __iter__(self) -> Iterator[Mark]:
+        row = start = offset = end = 0
+        for passage in self._passages:
+            self._hash.update(passage)
+            row, end = row + 1, end + len(passage)
+            if row - start == self._shard_rows:
+                yield Mark(start, row, offset, end - offset)
+                start, offset = row, end
+        if row > start:
+            yield Mark(start, row, offset, end - offset)
 
 
 def passages(stream: Any, limit: int) -> Iterator[bytes]:
@@ -64,11 +74,9 @@ def read_archive(section: DataSection, archive: Entry, pattern: str, first: int,
     return _rows(section, (_document(section, name, content) for name, content in texts))
 
 
-def read_part(section: DataSection, entry: Entry, part: Mark, document: str) -> Raw:
+def read_part(section: DataSection, entry: Entry, part: Mark, document: str, store: ObjectStore | None = None) -> Raw:
     """The passages of `part` of one large file, whose hash is `document`."""
-    with open_text(entry, section.encoding) as stream:
-        skip(stream, part.offset)
-        content = io.BytesIO(stream.read(part.length))
+    content = io.BytesIO(content_of(section, entry, part, store))
     return _rows(section, [(entry.name, document, part.start + 1, passages(content, section.passage_bytes))])
 
 

@@ -91,6 +91,11 @@ def _with(file: File, digest: str, size: int) -> File:
     return replace(file, digest=digest, size=size)
 
 
+def told_size(file: File) -> int:
+    """Bytes of the file, as the file system says; 0 where it does not."""
+    return 0 if file.url.startswith("sklearn:") else int((file.told or _told(file)).get("size") or 0)
+
+
 def check_unchanged(entries: Iterable[Entry]) -> None:
     """SchemaError where a file is not what it was when it was identified: nothing that was read of it may be kept."""
     wanted: dict[str, tuple[str, Entry]] = {}

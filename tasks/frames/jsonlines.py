@@ -1,32 +1,40 @@
 """JSON lines: where rows lie (of any file of lines), and their values. A line that is no JSON object is refused."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from tasks.frames.encodings import not_text, open_text
+from storage.objects import ObjectStore
+from tasks.frames.encodings import not_text
 from tasks.frames.json_values import rows_of
+from tasks.frames.kept_text import content_of
 from tasks.frames.long_lines import is_too_long, too_long
-from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, with_origin
-from tasks.frames.spans import line_cut, marks, spans
-from tasks.frames.streams import Entry, skip
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.spans import Cut, Spans, line_cut, spans
+from tasks.frames.streams import Entry
 from tasks.sections import DataSection
 
-
-def mark(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], list[Mark]]:
-    """No column names (each line has its own), and the rows in marks of `data.shard_rows`. Blank lines are no rows."""
-    return [], list(marks(spans(stream, line_cut), section.shard_rows))
+ENDS = b"\n"  # bytes that end a line
 
 
-def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
+def cutting(_section: DataSection, _format: str) -> Cut:
+    """How lines are found."""
+    return line_cut
+
+
+def begin(stream: Any, section: DataSection, format: str, name: str) -> tuple[list[str], Iterator[Spans]]:
+    """No column names (each line has its own), and the rows. Blank lines are no rows."""
+    return [], spans(stream, line_cut)
+
+
+def read(section: DataSection, entry: Entry, part: Mark, store: ObjectStore | None = None) -> Raw:
     """The rows of `part`: all values as text, whatever JSON type they have; a key that a line lacks is null."""
-    with open_text(entry, section.encoding) as stream:
-        skip(stream, part.offset)
-        if is_too_long(part):
-            long = too_long(entry.name, part, stream.read(RAW_LIMIT))
-            return Raw(with_origin(pa.table({}), entry.name, []), [long], sparse=True)
-        lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
+    content = content_of(section, entry, part, store)
+    if is_too_long(part):
+        return Raw(with_origin(pa.table({}), entry.name, []), [too_long(entry.name, part, content)], sparse=True)
+    lines = [line for line in content.split(b"\n") if line.strip()]
     refused: list[Refusal] = []
     kept: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(lines, part.start + 1):

@@ -19,6 +19,8 @@ def past(stream: Any, ends: bytes) -> tuple[int, bytes]:
                 block += stream.read(1) if end == len(block) else b""
                 end += block[end : end + 1] == b"\n"
             return length + end, block[end:]
+        if hasattr(stream, "forget"):  # it holds what is read of it
+            stream.forget()
         length += len(block)
     return length, b""
 

@@ -83,16 +83,25 @@ class TypedParser:
     def parse(self, data: bytes, dialect: Dialect) -> tuple[pa.Table, list[Any]]:
         """As `parse`, without columns that the schema does not have."""
         kinds = {name: self._kinds[name] for name in dialect.header if name in self._kinds}
-        wanted = {name: NUMERIC.get(kind, pa.string()) for name, kind in kinds.items() if name not in self._texts}
-        numbers = [name for name, kind in wanted.items() if kind != pa.string()]
-        types = {**dict.fromkeys(kinds, pa.string()), **wanted}
-        may_differ = "integer" in kinds.values() and has_hexadecimal(data)
-        found = None if may_differ else _typed(data, dialect, types, numbers, self._missing)
-        if found is None:
-            texts, ragged = parse(data, dialect, dict.fromkeys(kinds, pa.string()), self._missing)
-            found = self._numbers(texts, {name: kinds[name] for name in numbers}), ragged
-        table, ragged = found
-        return _coded(table, [name for name, kind in kinds.items() if kind == "category"]), ragged
+        texts = dict.fromkeys(kinds, pa.string())
+        wanted = {name: NUMERIC[kind] for name, kind in kinds.items() if kind in NUMERIC and name not in self._texts}
+        parsed = None if self._may_be_hexadecimal(kinds, data) else self._typed(data, dialect, {**texts, **wanted})
+        if parsed is None:
+            table, ragged = parse(data, dialect, texts)
+            parsed = self._numbers(table, {name: kinds[name] for name in wanted}), ragged
+        return _coded(parsed[0], [name for name, kind in kinds.items() if kind == "category"]), parsed[1]
+
+    def _typed(self, data: bytes, dialect: Dialect, types: Mapping[str, Any]) -> tuple[pa.Table, list[Any]] | None:
+        """None where a cell is not what Arrow, or we, take for a number."""
+        try:
+            table, ragged = parse(data, dialect, types, self._missing)
+        except pa.ArrowInvalid:
+            return None
+        numbers = (table.column(name) for name, kind in types.items() if kind != pa.string())
+        return None if any(map(is_surprising, numbers)) else (table, ragged)
+
+    def _may_be_hexadecimal(self, kinds: Mapping[str, str], data: bytes) -> bool:
+        return "integer" in kinds.values() and has_hexadecimal(data)
 
     def _numbers(self, table: pa.Table, kinds: Mapping[str, str]) -> pa.Table:
         """Texts as numbers, but for columns in which one is none."""
@@ -109,17 +118,6 @@ class TypedParser:
 def typed_parser(schema: Schema, missing: tuple[str, ...]) -> TypedParser:
     """The parser of a data set; it learns from one shard for the next."""
     return TypedParser(schema, missing)
-
-
-def _typed(
-    data: bytes, dialect: Dialect, types: Mapping[str, Any], numbers: Sequence[str], missing: Sequence[str]
-) -> tuple[pa.Table, list[Any]] | None:
-    """As `parse`; None where a cell is not of its type, or Arrow read a number that no text of ours stands for."""
-    try:
-        table, ragged = parse(data, dialect, types, missing)
-    except pa.ArrowInvalid:
-        return None
-    return None if any(is_surprising(table.column(name)) for name in numbers) else (table, ragged)
 
 
 def _coded(table: pa.Table, names: Iterable[str]) -> pa.Table:

@@ -2,17 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
+from storage.objects import ObjectStore
 from tasks.frames import delimited, documents, jsonlines
 from tasks.frames.by_rows import BY_ROWS
 from tasks.frames.encodings import open_text
+from tasks.frames.kept_text import Teed, keep
 from tasks.frames.raw import UNREADABLE, Mark
 from tasks.frames.sources import FOLDERS, Group
-from tasks.frames.streams import Entry, read_members
+from tasks.frames.spans import marks, spans
+from tasks.frames.streams import Entry, is_plain, read_members
+from tasks.frames.stretches import Stretch, records_before, stretches, wrongly_begun
 from tasks.sections import DataSection
 
 FILES_AT_ONCE = {"image_folders": 2000, "audio_folders": 500}  # of one shard, at most: they are larger than rows
@@ -30,7 +34,7 @@ class Piece:
     `torn`: as in Mark.
     `pattern`: for files in an archive, which is then the one entry, the glob whose matches are numbered.
     Documents: rows are passages. `document`: the hash of one that is cut into several pieces; in an archive `offset` and `length`
-    are the number of the first member and how many there are.
+    are the number of the first member and how many there are. `kept`: as in Mark; it is no part of the key, as the text is the file's.
     """
 
     format: str
@@ -44,6 +48,7 @@ class Piece:
     torn: tuple[tuple[int, int, int], ...] = ()
     pattern: str | None = None
     document: str = ""
+    kept: tuple[str, int, str] | None = None
 
     @property
     def weight(self) -> int:
@@ -59,20 +64,26 @@ class Piece:
     @cached_property
     def _key(self) -> str:
         entries = [_identity(entry) for entry in self.entries]
-        return digest_of([entries, *(getattr(self, one.name) for one in fields(self) if one.name != "entries")])
+        return digest_of(
+            [entries, *(getattr(self, one.name) for one in fields(self) if one.name not in ("entries", "kept"))]
+        )
 
 
 @dataclass(frozen=True)
 class Survey:
     """What is read of one entry before its rows can be cut: all of a CSV, TSV, JSON lines or text file, of others their counts.
 
-    `pattern`, `members`: of an archive of documents, the glob and how many match.
+    `pattern`, `members`: of an archive of documents, the glob and how many match. `begin`, `end`: of a stretch of a big file, the records
+    that start there (0, 0: all); `known`: a record is known to start at `begin`.
     """
 
     format: str
     entry: Entry
     pattern: str = ""
     members: int = 0
+    begin: int = 0
+    end: int = 0
+    known: bool = False
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -80,7 +91,7 @@ class Survey:
 
     @property
     def weight(self) -> int:
-        return self.entry.size // ROW_BYTES
+        return (self.end - self.begin or self.entry.size) // ROW_BYTES
 
     @property
     def key(self) -> str:
@@ -89,7 +100,8 @@ class Survey:
 
     @cached_property
     def _key(self) -> str:
-        return digest_of([self.format, _identity(self.entry), self.pattern, self.members])
+        numbers = [self.members, self.begin, self.end, int(self.known)]
+        return digest_of([self.format, _identity(self.entry), self.pattern, *numbers])
 
 
 def surveys(group: Group) -> list[Survey]:
@@ -98,23 +110,65 @@ def surveys(group: Group) -> list[Survey]:
         return []
     if group.format == "documents" and group.archive:
         return [Survey(group.format, group.archive, group.pattern, len(group.entries))]
+    if group.format in MARKERS and (found := stretches(group.entries[0])):
+        return [Survey(group.format, group.entries[0], begin=begin, end=end) for begin, end in found]
     return [Survey(group.format, entry) for entry in group.entries]
 
 
-def carry_out(section: DataSection, survey: Survey) -> Any:
-    """What was found, as plain JSON: columns and marks; a document's hash and marks; passages of each member; or a count of rows."""
+def carry_out(section: DataSection, survey: Survey, store: ObjectStore | None = None) -> Any:
+    """What was found, as plain JSON: columns and marks; a document's hash and marks; passages of each member; or a count of rows.
+
+    Of a stretch: columns (of the first), marks, and what `wrongly_begun` reads. `store`: where text is kept that can only be read from its start.
+    """
     if survey.pattern or survey.members:
         found = read_members(survey.entry.url, survey.pattern, 0, survey.members)
         return [documents.count_passages(content, section) for _, content in found]
-    if survey.format == "documents" or survey.format in MARKERS:
-        with open_text(survey.entry, section.encoding) as stream:
-            head, marks = _survey(section, survey, stream)
-        return [head, [astuple(mark) for mark in marks]]
-    return BY_ROWS[survey.format].count(section, survey.entry)
+    if survey.format != "documents" and survey.format not in MARKERS:
+        return BY_ROWS[survey.format].count(section, survey.entry)
+    with open_text(survey.entry, section.encoding) as stream:
+        if survey.end and stream.seekable():
+            return _stretch(section, survey, stream)
+        if survey.begin:  # of a file that can only be read from its start, which its first survey does
+            return [[], [], None, None]
+        apart = store is not None and not (is_plain(survey.entry) and stream.seekable())
+        head, marks = _survey(section, survey, stream, store if apart else None)
+    return [head, marks, None, None] if survey.end else [head, marks]
+
+
+def kept_blobs(survey: Survey, found: Any) -> list[tuple[str, int, str]]:
+    """The blobs that the marks in what a survey found name."""
+    if survey.pattern or survey.members or not isinstance(found, list):
+        return []
+    return [mark.kept for mark in map(_mark, found[1]) if mark.kept]
+
+
+def outcomes(group: Group, known: Mapping[str, Any]) -> tuple[list[Any], list[Survey]]:
+    """What the surveys of `group` found, in order, and those that must be carried out yet. `known`: what was found, by a survey's key.
+
+    Some show only by what others found; what is known is all there is once none must be carried out.
+    """
+    wanted = surveys(group)
+    missing = [survey for survey in wanted if survey.key not in known]
+    if missing:
+        return [], missing
+    found = [known[survey.key] for survey in wanted]
+    if wanted and wanted[0].end and not any(map(_is_bad, found)):
+        for number, begin in wrongly_begun(found):  # which sees at once what is put right here
+            end = wanted[number].end
+            again = replace(
+                wanted[number], begin=group.entries[0].size if begin is None else begin, end=end, known=True
+            )
+            if again.key in known:
+                found[number] = known[again.key]
+            else:
+                missing.append(again)
+    return found, missing
 
 
 def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]:
     """The pieces of `group`. `found`: the outcomes of its surveys, in order; a file that cannot be read is a piece of one row."""
+    if len(found) > len(_surveyed(group)):  # stretches of one file
+        found = [one for one in found if _is_bad(one)][:1] or found
     if bad := [(entry, one[UNREADABLE]) for entry, one in zip(_surveyed(group), found, strict=False) if _is_bad(one)]:
         left = [(entry, one) for entry, one in zip(_surveyed(group), found, strict=True) if not _is_bad(one)]
         rest = replace(group, entries=tuple(entry for entry, _ in left))
@@ -126,8 +180,8 @@ def cut(section: DataSection, group: Group, found: Sequence[Any]) -> list[Piece]
         return list((_archived_documents if group.archive else _documents)(section, group, found))
     whole = Piece(group.format, group.split, group.entries, 0, 0)
     if group.format in MARKERS:
-        header, marks = found[0]
-        return [replace(_part(whole, _mark(mark)), header=tuple(header)) for mark in marks]
+        header = tuple(found[0][0])
+        return [replace(_part(whole, mark), header=header) for mark in _numbered(one[1] for one in found)]
     rows = found[0]
     return [replace(whole, start=a, stop=min(a + section.shard_rows, rows)) for a in range(0, rows, section.shard_rows)]
 
@@ -143,22 +197,55 @@ def _is_bad(found: Any) -> bool:
 
 def plan_group(section: DataSection, group: Group) -> list[Piece]:
     """The pieces of `group`, surveyed here and now."""
-    return cut(section, group, [carry_out(section, survey) for survey in surveys(group)])
+    known: dict[str, Any] = {}
+    while missing := outcomes(group, known)[1]:
+        known |= {survey.key: carry_out(section, survey) for survey in missing}
+    return cut(section, group, outcomes(group, known)[0])
 
 
-def _survey(section: DataSection, survey: Survey, stream: Any) -> tuple[Any, list[Mark]]:
+def _survey(section: DataSection, survey: Survey, stream: Any, store: ObjectStore | None) -> tuple[Any, list[Any]]:
+    """Header or hash, and marks; of a text that is kept in `store` these say where."""
+    source = Teed(stream) if store else stream
     if survey.format == "documents":
-        return documents.survey(stream, section)
-    return MARKERS[survey.format].mark(stream, section, survey.format, survey.entry.name)
+        document = documents.Survey(source, section)
+        header, found = None, iter(document)
+    else:
+        document = None
+        header, spans = MARKERS[survey.format].begin(source, section, survey.format, survey.entry.name)
+        found = marks(spans, section.shard_rows)
+    kept = [astuple(mark) for mark in (keep(store, source, found) if store else found)]
+    return (document.digest if document else header), kept
+
+
+def _stretch(section: DataSection, survey: Survey, stream: Any) -> list[Any]:
+    kind, header = MARKERS[survey.format], list[str]()
+    if survey.known:
+        stream.seek(survey.begin)
+        found = spans(stream, kind.cutting(section, survey.format), survey.begin, kind.ENDS)
+    elif survey.begin:
+        found = records_before(stream, kind.cutting(section, survey.format), survey.begin, kind.ENDS)
+    else:
+        header, found = kind.begin(stream, section, survey.format, survey.entry.name)
+    some = Stretch(found, survey.begin, survey.end)
+    return [header, [astuple(mark) for mark in marks(some, section.shard_rows)], some.first, some.following]
+
+
+def _numbered(stretches: Iterable[Sequence[Any]]) -> Iterator[Mark]:
+    """The marks of all stretches, their rows counted through."""
+    before = 0
+    for one in stretches:
+        found = [_mark(mark) for mark in one]
+        yield from (replace(mark, start=mark.start + before, stop=mark.stop + before) for mark in found)
+        before += found[-1].stop if found else 0
 
 
 def _mark(found: Sequence[Any]) -> Mark:
-    start, stop, offset, length, torn = found
-    return Mark(start, stop, offset, length, tuple((row, at, size) for row, at, size in torn))
+    start, stop, offset, length, torn, kept = found
+    return Mark(start, stop, offset, length, tuple((row, at, size) for row, at, size in torn), kept and tuple(kept))
 
 
 def _part(whole: Piece, mark: Mark) -> Piece:
-    return replace(whole, start=mark.start, stop=mark.stop, offset=mark.offset, length=mark.length, torn=mark.torn)
+    return replace(whole, **{field.name: getattr(mark, field.name) for field in fields(mark)})
 
 
 def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
@@ -174,12 +261,12 @@ def _file_pieces(group: Group, shard_rows: int) -> Iterator[Piece]:
 def _documents(section: DataSection, group: Group, surveyed: Sequence[Any]) -> Iterator[Piece]:
     """A file of more than one shard by itself, cut; then whole files together, as far as their passages fit a shard."""
     whole: list[tuple[Entry, int]] = []
-    for entry, (document, marks) in zip(group.entries, surveyed, strict=True):
-        if len(marks) > 1:
+    for entry, (document, parts) in zip(group.entries, surveyed, strict=True):
+        if len(parts) > 1:
             one = Piece(group.format, group.split, (entry,), 0, 0, document=document)
-            yield from (_part(one, _mark(mark)) for mark in marks)
-        elif marks:
-            whole.append((entry, _mark(marks[0]).stop))
+            yield from (_part(one, _mark(mark)) for mark in parts)
+        elif parts:
+            whole.append((entry, _mark(parts[0]).stop))
     for entries, rows in _together(whole, section.shard_rows):
         yield Piece(group.format, group.split, entries, 0, rows)
 

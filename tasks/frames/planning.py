@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from storage.blobs import Blob
 from storage.errors import SchemaError, Unreadable
 from storage.objects import ObjectStore
 from storage.shards import ShardResult
 from tasks.frames.cleaning import bind
 from tasks.frames.faults import read_twice
-from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, surveys
+from tasks.frames.pieces import Piece, Survey, carry_out, cut, digest_of, kept_blobs, outcomes
 from tasks.frames.raw import UNREADABLE
 from tasks.frames.schema import Column, Schema
 from tasks.frames.settling import Settling, infer, settle, settling
@@ -64,11 +65,8 @@ def make_plan(
     """The plan of the files of each source. SchemaError, NotFound and ConfigError where they cannot be planned."""
     listing = listings(store)
     groups = group(section, located, lambda archive, pattern: _alone(listing, Listing(archive, pattern))["members"])
-    wanted = [survey for one in groups for survey in surveys(one)]
-    found = iter(complete(surveying(section, store), wanted, spread, _surveyed(report)))
-    pieces = [
-        piece for one in groups for piece in cut(section, one, [next(found).facts["found"] for _ in surveys(one)])
-    ]
+    found = look_into(section, groups, store, spread, _surveyed(report))
+    pieces = [piece for one, looked in zip(groups, found, strict=True) for piece in cut(section, one, looked)]
     _check_files(section, groups, pieces)
     section, schema = restored(section, _alone(settlings(section, store), settling(pieces)))
     return Plan(section, schema, pieces)
@@ -84,6 +82,17 @@ def _check_files(section: DataSection, groups: Sequence[Group], pieces: Sequence
         "(data.max_quarantined_share)"
     )
     raise SchemaError(bad[0].header[0] + (more if files > 1 else ""))
+
+
+def look_into(
+    section: DataSection, groups: Sequence[Group], store: ObjectStore, spread: Spread, report: Report
+) -> list[list[Any]]:
+    """What the surveys of each group found, in order; some of a big file are carried out again, see `tasks.frames.stretches`."""
+    work, known = surveying(section, store), dict[str, Any]()
+    while wanted := [survey for one in groups for survey in outcomes(one, known)[1]]:
+        results = complete(work, wanted, spread, report)
+        known |= {survey.key: result.facts["found"] for survey, result in zip(wanted, results, strict=True)}
+    return [outcomes(one, known)[0] for one in groups]
 
 
 def listings(store: ObjectStore) -> Work:
@@ -131,10 +140,15 @@ def list_archive(_store: ObjectStore, listing: Listing) -> ShardResult:
     return ShardResult(facts={"members": members_of(listing.archive, listing.pattern)})
 
 
-def survey_file(section: DataSection, _store: ObjectStore, survey: Survey) -> ShardResult:
-    """Facts: `found`; of a file that cannot be read why, under `unreadable`."""
-    found = read_twice(lambda: carry_out(section, survey))
-    return ShardResult(facts={"found": {UNREADABLE: str(found)} if isinstance(found, Unreadable) else found})
+def survey_file(section: DataSection, store: ObjectStore, survey: Survey) -> ShardResult:
+    """Facts: `found`; of a file that cannot be read why, under `unreadable`. Blobs: the text of each shard of a file that can only be read
+    from its start.
+    """
+    found = read_twice(lambda: carry_out(section, survey, store))
+    if isinstance(found, Unreadable):
+        return ShardResult(facts={"found": {UNREADABLE: str(found)}})
+    blobs = {f"{number:06d}": Blob(*kept) for number, kept in enumerate(kept_blobs(survey, found))}
+    return ShardResult(blobs, {"found": found})
 
 
 def settle_section(section: DataSection, _store: ObjectStore, wanted: Settling) -> ShardResult:

@@ -34,7 +34,8 @@ class Refusal:
 class Mark:
     """Rows `start` to `stop` of a file of lines, and where they lie in its decompressed bytes.
 
-    `torn`: (row counted from `start`, offset, length) of lines in it that cannot be read as CSV.
+    `torn`: (row counted from `start`, offset, length) of lines in it that cannot be read as CSV. `kept`: the blob (digest, size, suffix) of
+    those bytes, where the file can only be read from its start.
     """
 
     start: int
@@ -42,6 +43,7 @@ class Mark:
     offset: int
     length: int
     torn: tuple[tuple[int, int, int], ...] = ()
+    kept: tuple[str, int, str] | None = None
 
 
 @dataclass(frozen=True)

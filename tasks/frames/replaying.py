@@ -40,7 +40,7 @@ def replay(section: DataSection, store: ObjectStore, refused: Iterable[pa.Table]
     plan = make_plan(section, identified(section), store, here, report)
     concerned = [piece for piece in plan.pieces if _concerns(piece, left)]
     for number, piece in enumerate(concerned, 1):
-        rows = admitted(plan.section, plan.schema, piece)
+        rows = admitted(plan.section, plan.schema, store, piece)
         for refusal in rows.refused:
             _still(found, left, refusal)
         for file, row in zip(rows.rows.column(FILE).to_pylist(), rows.rows.column(ROW).to_pylist(), strict=True):

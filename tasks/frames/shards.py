@@ -37,7 +37,7 @@ def process_shard(section: DataSection, schema: Schema, store: ObjectStore, piec
     contract found (`contract`, see `Findings`, with examples as `told`); `statistics` of the training rows and what was `seen` of all
     (each a blob of that name where it is not small). SchemaError when rows in are not rows out, quarantined and filtered together.
     """
-    checked, refused, findings, watched = admitted(section, schema, piece)
+    checked, refused, findings, watched = admitted(section, schema, store, piece)
     rows, filtered, kept = clean(section, schema, checked)
     watched = watched.take(pa.array(kept)) if filtered else watched
     refused = without_personal(section, refused)
@@ -95,15 +95,14 @@ def put_table(store: ObjectStore, table: pa.Table) -> Blob:
     """
     kinds = {field.name: field.type for field in table.schema}
     coded = any(pa.types.is_dictionary(kind) for kind in kinds.values())
+    texts: Any = [name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)]
     buffer = pa.BufferOutputStream()
     pq.write_table(
         table,
         buffer,
         compression="zstd",
         store_schema=not coded,
-        use_dictionary=[  # pyright: ignore[reportArgumentType]
-            name for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_dictionary(kind)
-        ],
+        use_dictionary=texts,
         column_encoding={name: "DELTA_BINARY_PACKED" for name, kind in kinds.items() if kind == pa.int64()},
     )
     return put_blob(store, buffer.getvalue().to_pybytes(), ".parquet")

@@ -5,7 +5,7 @@ them. A block in which one stands elsewhere goes through `records`, line by line
 """
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,10 +33,10 @@ class Spans(NamedTuple):
         """The content of the first one."""
         return self.data[self.starts[0] - self.at : self.stops[0] - self.at]
 
-    @property
-    def rest(self) -> "Spans":
-        """The others."""
-        return self._replace(starts=self.starts[1:], stops=self.stops[1:], torn=self.torn[1:])
+    def part(self, start: int, stop: int | None = None) -> "Spans":
+        """Some of them, by number."""
+        some = slice(start, stop)
+        return self._replace(starts=self.starts[some], stops=self.stops[some], torn=self.torn[some])
 
 
 Cut = Callable[[bytes, bool], tuple[np.ndarray, np.ndarray, np.ndarray, int]]
@@ -95,7 +95,7 @@ def spans(stream: Any, cut: Cut, at: int = 0, ends: bytes = b"\n") -> Iterator[S
             held, at = beyond, stop
 
 
-def marks(found: Iterator[Spans], shard_rows: int) -> Iterator[Mark]:
+def marks(found: Iterable[Spans], shard_rows: int) -> Iterator[Mark]:
     """The records in marks of so many rows; one that is too long in a mark of its own."""
     start, count, offset, end, torn = 0, 0, 0, 0, list[tuple[int, int, int]]()
     for block in found:

@@ -8,8 +8,8 @@ from typing import Any
 from storage.objects import ObjectStore
 from storage.shards import Shelf
 from storage.wholeness import Sizes
-from tasks.frames.identity import as_identity, identified
-from tasks.frames.pieces import Piece, cut, surveys
+from tasks.frames.identity import as_identity, identified, told_size
+from tasks.frames.pieces import Piece, cut, outcomes, surveys
 from tasks.frames.planning import Listing, Plan, listings, processing, restored, settlings, surveying
 from tasks.frames.schema import SAMPLE_ROWS
 from tasks.frames.settling import settling
@@ -85,7 +85,10 @@ def _located(section: DataSection, identity: Mapping[str, Any]) -> list[list[Fil
     """The files with the digests that `identity` tells, read anew where these are other files."""
     located = [locate(section, source) for source in section.sources]
     told = [
-        [File(file.name, file.url, digest=digest) for file, (_, digest) in zip(files, known, strict=False)]
+        [
+            File(file.name, file.url, digest=digest, size=told_size(file))
+            for file, (_, digest) in zip(files, known, strict=False)
+        ]
         for files, known in zip(located, identity["sources"], strict=False)
     ]
     return told if as_identity(told) == identity else identified(section)
@@ -105,12 +108,11 @@ def _groups(section: DataSection, located: Sequence[Sequence[File]], store: Obje
 
 def _planned(section: DataSection, groups: Sequence[Group], store: ObjectStore) -> list[list[Piece] | None]:
     """The pieces of each group, None where its files were not surveyed."""
-    wanted = [[survey.key for survey in surveys(one)] for one in groups]
-    known = Shelf(store, surveying(section, store).scope).known() if any(wanted) else {}
-    return [
-        cut(section, one, [known[key].facts["found"] for key in keys]) if all(key in known for key in keys) else None
-        for one, keys in zip(groups, wanted, strict=True)
-    ]
+    surveyed = any(surveys(one) for one in groups)
+    shelved = Shelf(store, surveying(section, store).scope).known() if surveyed else {}
+    known = {key: result.facts["found"] for key, result in shelved.items()}
+    looked = [outcomes(one, known) for one in groups]
+    return [None if missing else cut(section, one, found) for one, (found, missing) in zip(groups, looked, strict=True)]
 
 
 def _settled(section: DataSection, planned: Sequence[list[Piece] | None], store: ObjectStore) -> Any:

@@ -59,6 +59,12 @@ def plain_name(name: str) -> str:
     return next((lower.removesuffix(suffix) for suffix in DECOMPRESS if lower.endswith(suffix)), lower)
 
 
+def is_plain(entry: Entry) -> bool:
+    """Whether any part of its bytes can be read without those before."""
+    packed = entry.member or plain_name(entry.url) != entry.url.lower() or is_archive(entry.url)
+    return not packed and not entry.url.startswith(("http://", "https://"))
+
+
 @contextmanager
 def open_entry(entry: Entry) -> Iterator[Any]:
     """The decompressed bytes of `entry` as a stream that can at least be read forwards."""

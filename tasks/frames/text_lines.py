@@ -2,22 +2,22 @@
 
 import pyarrow as pa
 
-from tasks.frames.encodings import not_text, open_text
+from storage.objects import ObjectStore
+from tasks.frames.encodings import not_text
+from tasks.frames.kept_text import content_of
 from tasks.frames.long_lines import is_too_long, too_long
-from tasks.frames.raw import RAW_LIMIT, Mark, Raw, Refusal, cut, decode, with_origin
-from tasks.frames.streams import Entry, skip
+from tasks.frames.raw import Mark, Raw, Refusal, cut, decode, with_origin
+from tasks.frames.streams import Entry
 from tasks.frames.text_files import NAME
 from tasks.sections import DataSection
 
 
-def read(section: DataSection, entry: Entry, part: Mark) -> Raw:
+def read(section: DataSection, entry: Entry, part: Mark, store: ObjectStore | None = None) -> Raw:
     """The rows of `part`, without their line ends; a line that is not in the encoding is refused."""
-    with open_text(entry, section.encoding) as stream:
-        skip(stream, part.offset)
-        if is_too_long(part):
-            long = too_long(entry.name, part, stream.read(RAW_LIMIT))
-            return Raw(with_origin(pa.table({}), entry.name, []), [long], sparse=True)
-        lines = [line for line in stream.read(part.length).split(b"\n") if line.strip()]
+    content = content_of(section, entry, part, store)
+    if is_too_long(part):
+        return Raw(with_origin(pa.table({}), entry.name, []), [too_long(entry.name, part, content)], sparse=True)
+    lines = [line for line in content.split(b"\n") if line.strip()]
     texts = [decode(line.removesuffix(b"\r")) for line in lines]
     refused = [
         Refusal(entry.name, number, "encoding", not_text(section.encoding), cut(line.decode("latin-1")))
