@@ -48,7 +48,9 @@ class TokenStream:
         ids_BU = self._windows_WU[rows_B].astype(np.int32)  # U: T + 1
         x_BT, y_BT = ids_BU[:, :-1], ids_BU[:, 1:]
         last = len(self) - 1
-        y_BT[rows_B == last, self.count - 1 - last * self.context :] = IGNORED
+        if (filled_up := rows_B == last).any():
+            y_BT = y_BT.copy()  # its memory is that of the inputs
+            y_BT[filled_up, self.count - 1 - last * self.context :] = IGNORED
         return x_BT, y_BT
 
     @cached_property

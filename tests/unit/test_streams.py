@@ -49,6 +49,7 @@ def test_each_token_is_a_target_once_after_the_one_before_it(
     with TemporaryDirectory() as folder:
         stream = written(Path(folder), lengths, packing, context, rows_a_part)
         x_WT, y_WT = stream.batch(np.arange(len(stream)))
+    assert set(x_WT.ravel().tolist()) <= {END, *range(sum(map(sum, lengths)))}
     real = y_WT != IGNORED
     pairs = list(zip(x_WT[real].tolist(), y_WT[real].tolist(), strict=True))
     assert sorted(pairs) == sorted(expected(lengths))
