@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
-import pyarrow as pa
 
 from storage.errors import ConfigError, NotFound, SchemaError, StorageUnavailable
 from tasks.frames.filesystems import hidden
@@ -116,6 +115,8 @@ def _range(url: str) -> Range:
 
 
 def _as_file(names: list[str], rows: list[Any]) -> bytes:
+    import pyarrow as pa  # what names ranges does without
+
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise SchemaError(
@@ -130,8 +131,10 @@ def _as_file(names: list[str], rows: list[Any]) -> bytes:
     return target.getvalue()
 
 
-def _column(values: Any) -> pa.Array:
+def _column(values: Any) -> Any:
     """Typed where Arrow knows a type for all of them, else their texts (unique ids, JSON, mixed values of SQLite)."""
+    import pyarrow as pa
+
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
