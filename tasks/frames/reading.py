@@ -41,4 +41,6 @@ def _read(section: DataSection, piece: Piece, schema: Schema | None, store: Obje
         return delimited.read(section, piece.format, entry, piece.header, part, schema, store)
     if piece.format == "documents":
         return documents.read_part(section, entry, part, piece.document, store)
-    return (jsonlines if piece.format == "jsonl" else text_lines).read(section, entry, part, store)
+    if piece.format == "jsonl":
+        return jsonlines.read(section, entry, part, store)
+    return text_lines.read(section, entry, part, store)

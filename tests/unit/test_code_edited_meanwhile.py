@@ -38,10 +38,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("old", "new", "same"),
     [
-        ("# -0.0 and 0.0 are equal", "# both zeros are equal", "True"),
-        ("(int.from_bytes(draw,", "(7 ^ int.from_bytes(draw,", "False"),
+        ("A number in [0, 1) for each hash", "A draw for each hash", "True"),
+        ("key) >> np.uint64(11)", "key) >> np.uint64(12)", "False"),
     ],
-    ids=["a comment", "a draw"],
+    ids=["a docstring", "a draw"],
 )
 def test_what_a_new_process_would_run_is_found_out(checkout: Path, old: str, new: str, same: str):
     variables = {**os.environ, "PYTHONPATH": str(checkout), "MILLRACE_ROOT": str(checkout / "root")}
