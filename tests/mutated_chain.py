@@ -37,7 +37,7 @@ CONFIG: dict[str, Any] = {
 # Modules of which all counts: handed on as values, asked for their files, or named by a text and then started.
 WHOLE = {
     *("audio_files", "delimited", "image_files", "jsonlines", "text_files", "distil", "prune", "quantise", "truncate"),
-    *("splits", "windows", "tether"),
+    *("splits", "streams", "windows", "tether"),
 }
 TRAINED = ("train", "compress fp32", "compress small")
 # Changes of code: file, text, what it becomes, the steps whose key is another now, what the reason names.
